@@ -1,0 +1,64 @@
+"""Where the user is: the innermost frame outside this package."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+
+# The package is reached through links, so both the link and its target are "inside".
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_ROOTS = tuple(
+    {
+        root + os.sep
+        for base in (_HERE, os.path.realpath(_HERE))
+        for root in (
+            base,
+            os.path.join(os.path.dirname(base), "export"),
+            os.path.join(os.path.dirname(base), "quantize"),
+            os.path.join(os.path.dirname(base), "runtime"),
+            os.path.join(os.path.dirname(base), "cli"),
+            os.path.join(os.path.dirname(base), "nn"),
+            os.path.join(os.path.dirname(base), "runtime_c"),
+            os.path.join(os.path.dirname(base), "src", "pappus"),
+        )
+    }
+)
+_inside: dict[str, bool] = {}
+
+
+def is_inside(filename: str) -> bool:
+    """Whether a source file belongs to this package."""
+    known = _inside.get(filename)
+    if known is None:
+        known = _inside[filename] = os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
+    return known
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that is not this package's, or None."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and is_inside(frame.f_code.co_filename):
+        frame = frame.f_back
+    return frame
+
+
+def user_location() -> str:
+    """`file.py:12` of the user's current line, relative to the working directory where possible.
+
+    >>> user_location().split(":")[-1].isdigit()
+    True
+    """
+    frame = user_frame()
+    if frame is None:
+        return "<unknown>:0"
+    return format_location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def format_location(filename: str, line: int) -> str:
+    """`filename:line`, with the path made relative to the working directory when it lies below it."""
+    if filename.startswith("<"):
+        return f"{filename}:{line}"
+    path = os.path.abspath(filename)
+    here = os.getcwd() + os.sep
+    return f"{path[len(here):] if path.startswith(here) else path}:{line}"
