@@ -1,0 +1,1 @@
+"""Graph passes: one file per pass, each a function `Graph -> Graph` named after what it does."""
