@@ -1,0 +1,384 @@
+"""Losses: how far predictions are from targets, as one number (or one per example)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DimError, DTypeError, ShapeError
+from ..opdef import Sample, Spec, operator
+from ..symbolic import sym_eq
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss",
+    "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
+
+def _sizes(shape: Any) -> str:
+    return "[" + ", ".join(str(s) for s in shape) + "]"
+
+
+def _reduce(loss: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        return loss.mean()
+    if reduction == "sum":
+        return loss.sum()
+    if reduction == "none":
+        return loss
+    raise ArgumentError(f"{reduction!r} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
+
+
+def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
+    from ..tensor import tensor
+
+    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
+
+
+def _uniform(shape: tuple[int, ...], seed: int = 0) -> Any:
+    from ..tensor import tensor
+
+    return tensor(np.random.default_rng((seed, *shape)).uniform(0.1, 0.9, shape))
+
+
+def _classes(shape: tuple[int, ...], count: int, seed: int = 5) -> Any:
+    from ..tensor import tensor
+
+    return tensor(np.random.default_rng((seed, *shape)).integers(0, count, shape))
+
+
+# -- classification -----------------------------------------------------------------------------
+
+
+def _class_dim(input: Any) -> int:
+    return 0 if input.ndim == 1 else 1
+
+
+def _nll_shape(input: Spec, target: Spec, weight: Any, *, ignore_index: int, reduction: str) -> Spec:
+    if input.ndim < 1:
+        raise ShapeError("nll_loss: the input needs a dimension of classes, got a 0-d tensor")
+    if target.dtype.category != 1:
+        raise DTypeError(
+            f"nll_loss: expected target dtype to be Long or Byte, but got {target.dtype.name}; use target.long() for "
+            "class indices, or probabilities of the input's shape with cross_entropy"
+        )
+    at = _class_dim(input)
+    expected = (*input.shape[:at], *input.shape[at + 1 :])
+    if target.ndim != len(expected) or not all(sym_eq(a, b) for a, b in zip(target.shape, expected, strict=True)):
+        raise ShapeError(
+            f"nll_loss: input of size {_sizes(input.shape)} needs a target of size {_sizes(expected)}, one class index "
+            f"for each row of classes, got {_sizes(target.shape)}"
+        )
+    if weight is not None and (weight.ndim != 1 or not sym_eq(weight.shape[0], input.shape[at])):
+        raise ShapeError(
+            f"nll_loss: weight tensor should be defined either for all {input.shape[at]} classes or no classes but got "
+            f"weight tensor of shape: {_sizes(weight.shape)}"
+        )
+    if reduction not in ("mean", "sum", "none"):
+        _reduce(None, reduction)
+    return Spec(tuple(target.shape) if reduction == "none" else (), input.dtype)
+
+
+def _nll_eager(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
+    at = _class_dim(input)
+    classes = input.shape[at]
+    keep = target != ignore_index
+    wrong = keep & ((target < 0) | (target >= classes))
+    if wrong.any():
+        where = tuple(int(i) for i in xp.argwhere(wrong)[0])
+        row = f" at position {where if len(where) != 1 else where[0]}" if where else ""
+        raise DimError(
+            f"nll_loss: Target {int(target[where])} is out of bounds: there are {classes} classes, 0 to {classes - 1}{row}"
+        )
+    safe = xp.where(keep, target, 0)
+    loss = -xp.take_along_axis(input, xp.expand_dims(safe, at), at).squeeze(at)
+    factor = keep.astype(input.dtype) if weight is None else weight[safe] * keep
+    if not keep.all():
+        loss = xp.where(keep, loss, 0)
+    loss = loss * factor
+    if reduction == "none":
+        return loss.astype(input.dtype, copy=False)
+    total = loss.sum()
+    return (total / factor.sum() if reduction == "mean" else total).astype(input.dtype)
+
+
+def _nll_decompose(input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
+    at = _class_dim(input)
+    target = target.long()
+    keep = target != ignore_index
+    safe = target.masked_fill(keep.logical_not(), 0)
+    loss = -input.gather(at, safe.unsqueeze(at)).squeeze(at)
+    loss = loss.masked_fill(keep.logical_not(), 0.0)
+    factor = keep.to(input.dtype)
+    if weight is not None:
+        factor = weight.gather(0, safe.reshape(-1)).reshape(safe.shape) * factor
+    loss = loss * factor
+    if reduction == "mean":
+        return loss.sum() / factor.sum()
+    return _reduce(loss, reduction)
+
+
+def _nll_samples() -> Iterator[Sample]:
+    yield Sample((_random((4, 3)), _classes((4,), 3)))
+    yield Sample((_random((4, 3)), _classes((4,), 3), _uniform((3,))), {"ignore_index": 1})
+    yield Sample((_random((2, 3, 2, 2)), _classes((2, 2, 2), 3), _uniform((3,))), {"reduction": "sum"})
+    yield Sample((_random((4, 3)), _classes((4,), 3)), {"reduction": "none"})
+
+
+nll_loss = operator(
+    "nll_loss(Tensor input, Tensor target, Tensor? weight=None, *, int ignore_index=-100, str reduction='mean') -> Tensor",
+    """Negative log-likelihood: -weight[t] * input[t] for the target class t of each row of log-probabilities.
+
+    input is (C), (N, C) or (N, C, *), target has the same shape without C, int64. Targets equal to `ignore_index` count for
+    nothing; "mean" divides by the sum of the weights. Raises DimError for a class out of range.
+
+    >>> import pappus as pp
+    >>> pp.nll_loss(pp.tensor([[-1.0, -2.0]]), pp.tensor([1])).item()
+    2.0
+    """,
+    shape=_nll_shape,
+    eager=_nll_eager,
+    decompose=_nll_decompose,
+    samples=_nll_samples,
+)
+
+
+def _cross_entropy_shape(
+    input: Spec, target: Spec, weight: Any, *, ignore_index: int, reduction: str, label_smoothing: float
+) -> Spec:
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ArgumentError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}")
+    if not _probabilities(input, target):
+        if target.dtype.is_floating_point:
+            raise DTypeError(
+                f"cross_entropy: expected target dtype to be Long or Byte, but got {target.dtype.name} of size "
+                f"{_sizes(target.shape)}; use target.long() for class indices, or class probabilities of the input's size "
+                f"{_sizes(input.shape)}"
+            )
+        return _nll_shape(input, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if reduction not in ("mean", "sum", "none"):
+        _reduce(None, reduction)
+    at = _class_dim(input)
+    return Spec((*input.shape[:at], *input.shape[at + 1 :]) if reduction == "none" else (), input.dtype)
+
+
+def _probabilities(input: Any, target: Any) -> bool:
+    """Whether targets are class probabilities: they have the input's shape and a floating-point type."""
+    return (
+        bool(target.dtype.is_floating_point)
+        and target.ndim == input.ndim
+        and all(sym_eq(a, b) for a, b in zip(input.shape, target.shape, strict=True))
+    )
+
+
+def _cross_entropy_decompose(
+    input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str, label_smoothing: float
+) -> Any:
+    from . import log_softmax
+
+    # The checks here name cross_entropy, the operator that the user called.
+    _cross_entropy_shape(
+        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
+    at = _class_dim(input)
+    logs = log_softmax(input, at)
+    classes = input.shape[at]
+    per_class = None if weight is None else weight.reshape(*(1,) * at, -1, *(1,) * (input.ndim - at - 1))
+    if _probabilities(input, target):
+        if label_smoothing:
+            target = target * (1 - label_smoothing) + label_smoothing / classes
+        loss = -(logs * target if per_class is None else logs * target * per_class).sum(at)
+        if reduction == "mean":
+            return loss.sum() / (loss.numel() if loss.ndim else 1)
+        return _reduce(loss, reduction)
+    hard = nll_loss(logs, target, weight, ignore_index=ignore_index, reduction=reduction)
+    if not label_smoothing:
+        return hard
+    keep = (target != ignore_index).to(input.dtype)
+    smooth = -(logs if per_class is None else logs * per_class).sum(at) * keep
+    if reduction == "mean":
+        if weight is None:
+            total = keep.sum()
+        else:
+            safe = target.long().masked_fill(target == ignore_index, 0)
+            total = (weight.gather(0, safe.reshape(-1)).reshape(safe.shape) * keep).sum()
+        smooth = smooth.sum() / total
+    else:
+        smooth = _reduce(smooth, reduction)
+    return hard * (1 - label_smoothing) + smooth * (label_smoothing / classes)
+
+
+def _cross_entropy_samples() -> Iterator[Sample]:
+    yield from _nll_samples()
+    yield Sample((_random((4, 3)), _classes((4,), 3), _uniform((3,))), {"label_smoothing": 0.2, "ignore_index": 1})
+    yield Sample((_random((4, 3)), _uniform((4, 3), 9), _uniform((3,))), {"label_smoothing": 0.1})
+    yield Sample((_random((2, 3, 4)), _uniform((2, 3, 4), 9)), {"reduction": "sum"})
+
+
+cross_entropy = operator(
+    "cross_entropy(Tensor input, Tensor target, Tensor? weight=None, *, int ignore_index=-100, str reduction='mean', "
+    "float label_smoothing=0.0) -> Tensor",
+    """Cross entropy between logits (C), (N, C) or (N, C, *) and targets: `nll_loss` of `log_softmax`.
+
+    Targets are class indices, or class probabilities of the input's shape. `label_smoothing` mixes them with the uniform
+    distribution. Raises DTypeError for float targets of another shape, DimError for a class out of range.
+
+    >>> import pappus as pp
+    >>> round(pp.cross_entropy(pp.zeros(2, 10), pp.tensor([3, 4])).item(), 4)
+    2.3026
+    """,
+    decompose=_cross_entropy_decompose,
+    shape=_cross_entropy_shape,
+    samples=_cross_entropy_samples,
+)
+
+# -- regression ---------------------------------------------------------------------------------
+
+
+def _pair_samples() -> Iterator[Sample]:
+    for reduction in ("mean", "sum", "none"):
+        yield Sample((_random((3, 4)), _random((3, 4), 1)), {"reduction": reduction})
+
+
+def _mse_decompose(input: Any, target: Any, *, reduction: str) -> Any:
+    difference = input - target
+    return _reduce(difference * difference, reduction)
+
+
+mse_loss = operator(
+    "mse_loss(Tensor input, Tensor target, *, str reduction='mean') -> Tensor",
+    """Squared error (input - target)^2.
+
+    >>> import pappus as pp
+    >>> pp.mse_loss(pp.tensor([1.0, 2.0]), pp.tensor([1.0, 4.0])).item()
+    2.0
+    """,
+    decompose=_mse_decompose,
+    samples=_pair_samples,
+)
+
+l1_loss = operator(
+    "l1_loss(Tensor input, Tensor target, *, str reduction='mean') -> Tensor",
+    """Absolute error |input - target|.
+
+    >>> import pappus as pp
+    >>> pp.l1_loss(pp.tensor([1.0, 2.0]), pp.tensor([1.0, 4.0])).item()
+    1.0
+    """,
+    decompose=lambda input, target, *, reduction: _reduce((input - target).abs(), reduction),
+    samples=_pair_samples,
+)
+
+
+def _smooth_l1_decompose(input: Any, target: Any, *, reduction: str, beta: float) -> Any:
+    from . import where
+
+    if beta < 0:
+        raise ArgumentError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    error = (input - target).abs()
+    if beta == 0:
+        return _reduce(error, reduction)
+    return _reduce(where(error < beta, error * error * (0.5 / beta), error - 0.5 * beta), reduction)
+
+
+smooth_l1_loss = operator(
+    "smooth_l1_loss(Tensor input, Tensor target, *, str reduction='mean', float beta=1.0) -> Tensor",
+    """Squared error e^2 / (2 beta) where |e| < beta, absolute error |e| - beta / 2 elsewhere.""",
+    decompose=_smooth_l1_decompose,
+    samples=_pair_samples,
+)
+
+
+def _huber_decompose(input: Any, target: Any, *, reduction: str, delta: float) -> Any:
+    from . import where
+
+    if delta <= 0:
+        raise ArgumentError(f"huber_loss: delta must be positive, got {delta}")
+    error = (input - target).abs()
+    return _reduce(where(error <= delta, error * error * 0.5, (error - 0.5 * delta) * delta), reduction)
+
+
+huber_loss = operator(
+    "huber_loss(Tensor input, Tensor target, *, str reduction='mean', float delta=1.0) -> Tensor",
+    """e^2 / 2 where |e| <= delta, delta (|e| - delta / 2) elsewhere.""",
+    decompose=_huber_decompose,
+    samples=_pair_samples,
+)
+
+# -- probabilities ------------------------------------------------------------------------------
+
+
+def _check_same(name: str, input: Any, target: Any) -> None:
+    if input.ndim != target.ndim or not all(sym_eq(a, b) for a, b in zip(input.shape, target.shape, strict=True)):
+        raise ShapeError(
+            f"{name}: target size ({_sizes(target.shape)}) must be the same as input size ({_sizes(input.shape)})"
+        )
+
+
+def _bce_decompose(input: Any, target: Any, weight: Any, *, reduction: str) -> Any:
+    _check_same("binary_cross_entropy", input, target)
+    loss = -(target * input.log().clamp(min=-100.0) + (1 - target) * (-input).log1p().clamp(min=-100.0))
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+binary_cross_entropy = operator(
+    "binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, *, str reduction='mean') -> Tensor",
+    """-(t log x + (1 - t) log(1 - x)) for probabilities x; the logarithms are kept above -100.""",
+    decompose=_bce_decompose,
+    samples=lambda: iter([Sample((_uniform((3, 4)), _uniform((3, 4), 1))),
+                          Sample((_uniform((3, 4)), _uniform((3, 4), 1), _uniform((4,))), {"reduction": "sum"})]),
+)  # fmt: skip
+
+
+def _bce_logits_decompose(input: Any, target: Any, weight: Any, pos_weight: Any, *, reduction: str) -> Any:
+    _check_same("binary_cross_entropy_with_logits", input, target)
+    # log(1 + exp(-x)), without overflow for either sign
+    softplus = (-input.abs()).exp().log1p() + (-input).clamp(min=0.0)
+    if pos_weight is not None:
+        softplus = softplus * ((pos_weight - 1) * target + 1)
+    loss = (1 - target) * input + softplus
+    return _reduce(loss if weight is None else loss * weight, reduction)
+
+
+binary_cross_entropy_with_logits = operator(
+    "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=None, Tensor? pos_weight=None, *, "
+    "str reduction='mean') -> Tensor",
+    """`binary_cross_entropy` of sigmoid(input), computed without overflow; `pos_weight` multiplies the t log x term.
+
+    >>> import pappus as pp
+    >>> round(pp.binary_cross_entropy_with_logits(pp.zeros(2), pp.ones(2)).item(), 4)
+    0.6931
+    """,
+    decompose=_bce_logits_decompose,
+    samples=lambda: iter([Sample((_random((3, 4)), _uniform((3, 4), 1))),
+                          Sample((_random((3, 4)), _uniform((3, 4), 1), _uniform((4,)), _uniform((4,), 2)))]),
+)  # fmt: skip
+
+
+def _kl_decompose(input: Any, target: Any, *, reduction: str, log_target: bool) -> Any:
+    from . import where
+
+    if log_target:
+        loss = target.exp() * (target - input)
+    else:
+        positive = target > 0
+        safe = where(positive, target, target * 0 + 1)
+        loss = where(positive, target * safe.log(), target * 0) - target * input
+    if reduction == "batchmean":
+        return loss.sum() / input.shape[0] if input.ndim else loss
+    return _reduce(loss, reduction)
+
+
+kl_div = operator(
+    "kl_div(Tensor input, Tensor target, *, str reduction='mean', bool log_target=False) -> Tensor",
+    """Kullback-Leibler divergence target * (log target - input), for log-probabilities `input`.
+
+    "batchmean" divides the sum by the batch size, which is the mathematical mean; with `log_target` the target is a
+    logarithm too.
+    """,
+    decompose=_kl_decompose,
+    samples=lambda: iter([Sample((_random((3, 4)), _uniform((3, 4), 1)), {"reduction": "batchmean"}),
+                          Sample((_random((3, 4)), _random((3, 4), 1)), {"log_target": True})]),
+)  # fmt: skip
