@@ -1,0 +1,133 @@
+"""Grouping: which operators become one instruction.
+
+A unit is one operator with an optional epilogue, or a group of elementwise operators. Groups are grown
+backwards from their last operator: a node joins the group of its readers when all of them are in
+that one group and its result has the group's shape, so a group has one result and no cycle can arise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pappus.export.ir.graph import Graph, Node, Value
+from pappus.export.pointwise import OPERATORS, NotPointwise, TooManyRegisters, compile_program
+from pappus.frontend.symbolic import same_size
+
+# Operators whose kernels take a bias, a residual, a clamp and an epilogue program.
+EPILOGUE_OPS = {"linear", "matmul", "convolution"}
+
+
+@dataclass(eq=False)
+class Unit:
+    """One future instruction: `node` (None for a pure pointwise group) and the elementwise nodes fused with it."""
+
+    node: Node | None
+    pointwise: list[Node] = field(default_factory=list)
+
+    @property
+    def result(self) -> Value:
+        """The value the unit leaves behind."""
+        if self.pointwise:
+            return self.pointwise[-1].output
+        assert self.node is not None
+        return self.node.outputs[0]
+
+    @property
+    def results(self) -> list[Value]:
+        """All values the unit leaves behind."""
+        return [self.result] if self.pointwise or self.node is None else self.node.outputs
+
+    @property
+    def inputs(self) -> list[Value]:
+        """Every value the unit reads from outside itself."""
+        inside = {v for n in self.nodes for v in n.outputs}
+        return [v for n in self.nodes for v in n.inputs if v not in inside]
+
+    @property
+    def nodes(self) -> list[Node]:
+        """All core nodes of the unit, in execution order."""
+        return ([self.node] if self.node is not None else []) + self.pointwise
+
+
+def same_shape(a: Value, b: Value) -> bool:
+    """Whether two values have equal shapes for every value of the symbols."""
+    return len(a.shape) == len(b.shape) and all(map(same_size, a.shape, b.shape))
+
+
+def fuse(graph: Graph, enabled: bool = True) -> list[Unit]:
+    """Split the graph into units in an order that can be executed.
+
+    A pointwise group whose only non-constant full-size producer is a convolution or matrix product with no other
+    reader becomes that operator's epilogue, and runs where the group would have run.
+    """
+    uses = graph.uses()
+    group_of: dict[Node, list[Node]] = {}
+    for node in reversed(graph.nodes):
+        if node.op not in OPERATORS:
+            continue
+        readers = uses.get(node.output, [])
+        groups = [group_of.get(reader) if reader is not None else None for reader in readers]
+        target = groups[0] if groups else None
+        joins = (
+            enabled
+            and target is not None
+            and all(group is target for group in groups)
+            and same_shape(node.output, target[-1].output)
+            and _compiles([node, *target])
+        )
+        if joins:
+            assert target is not None
+            target.insert(0, node)
+            group_of[node] = target
+        else:
+            group_of[node] = [node]
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    units: list[Unit] = []
+    absorbed: set[Node] = set()
+    for node in graph.nodes:
+        if node in group_of:
+            group = group_of[node]
+            group.sort(key=position.__getitem__)
+            if group[-1] is not node:
+                continue
+            producer = _epilogue_of(group, uses) if enabled else None
+            units.append(Unit(producer, list(group)))
+            if producer is not None:
+                absorbed.add(producer)
+        else:
+            units.append(Unit(node))
+    return [u for u in units if u.node is None or u.pointwise or u.node not in absorbed]
+
+
+def _compiles(nodes: list[Node]) -> bool:
+    try:
+        compiled = compile_program(nodes, [nodes[-1].output])
+    except (TooManyRegisters, NotPointwise):
+        return False
+    return len(compiled.operands) <= 16
+
+
+def _epilogue_of(group: list[Node], uses: dict[Value, list[Node | None]]) -> Node | None:
+    """The convolution or matrix product that can run `group` as its epilogue."""
+    result = group[-1].output
+    members = set(group)
+    candidates: list[Node] = []
+    for node in group:
+        for value in node.inputs:
+            producer = value.producer
+            if producer is None or producer in members or producer.op not in EPILOGUE_OPS or producer in candidates:
+                continue
+            if value.dtype.name != "float32" or result.dtype.name != "float32" or not same_shape(value, result):
+                continue
+            if all(reader in members for reader in uses[value]) and _compiles_epilogue(group, value):
+                candidates.append(producer)
+    # The last one in execution order: what the others computed is then an operand (a residual).
+    return candidates[-1] if candidates else None
+
+
+def _compiles_epilogue(group: list[Node], accumulator: Value) -> bool:
+    try:
+        compile_program(group, [group[-1].output], accumulator)
+    except (TooManyRegisters, NotPointwise):
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""Physical layout: which values are stored channels last, and with what pixel pitch.
+
+Seeded at convolutions and pools, carried through elementwise groups, concatenations and reductions.
+Inputs and outputs of a method stay dense in the eager order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pappus.export.ir.graph import Graph, Value
+from pappus.export.lower.fuse import Unit, same_shape
+from pappus.frontend.ops import OPS
+from pappus.frontend.symbolic import Size, is_symbolic
+
+_SEEDS = {"convolution", "max_pool2d", "avg_pool2d", "upsample_nearest2d"}
+_CARRIERS = {"cat", "softmax", "log_softmax", "mean", "sum", "amax", "amin", "constant_pad_nd", "batch_norm"}
+_STENCILS = {"convolution", "max_pool2d", "avg_pool2d"}
+
+
+def is_view(value: Value) -> bool:
+    """Whether a value is another one's memory seen differently."""
+    node = value.producer
+    return node is not None and node.op in OPS and OPS[node.op].view and node.op != "to_dtype"
+
+
+def channels_last_values(graph: Graph, units: Iterable[Unit]) -> set[Value]:
+    """The values to be stored channels last (rank 3 or 4, dimension 1 innermost)."""
+    chosen: set[Value] = set()
+    outputs = set(graph.outputs)
+    for unit in units:
+        result = unit.result
+        if len(result.shape) not in (3, 4) or result in outputs or is_view(result):
+            continue
+        seeded = unit.node is not None and unit.node.op in _SEEDS
+        carried = (unit.node is None or unit.node.op in _CARRIERS) and any(
+            v in chosen and len(v.shape) == len(result.shape) for v in unit.inputs
+        )
+        if unit.node is None and carried:
+            carried = any(v in chosen and same_shape(v, result) for v in unit.inputs)
+        if seeded or carried:
+            chosen.add(result)
+    return chosen
+
+
+def pixel_pitch(value: Value, readers: Iterable[str], aligned: Callable[[int], int] | None = None) -> Size:
+    """Elements from one pixel to the next: C rounded up to 8, and +16 where a stencil would hit cache-set aliasing.
+
+    A value that is flattened later keeps the exact C, so that the flattening is free.
+    """
+    channels = value.shape[1]
+    names = set(readers)
+    if is_symbolic(channels) or "view" in names or value.dtype.itemsize != 4:
+        return channels
+    pitch = -(-int(channels) // 8) * 8
+    if names & _STENCILS and pitch % 128 == 0:
+        pitch += 16
+    return pitch

@@ -1,0 +1,129 @@
+"""State: reads are views of the state's memory; writes happen in place when no later read needs the old value."""
+
+from __future__ import annotations
+
+from pappus.export.ir.graph import Graph, Value
+from pappus.export.lower import layout
+from pappus.export.lower.fuse import Unit
+from pappus.export.lower.memory import Memory, dense_bytes, dense_strides
+from pappus.export.lower.method import MethodLowering
+from pappus.export.lower.rules import Unsupported, rule
+from pappus.export.pointwise import OPERATORS
+from pappus.frontend import dtypes
+
+
+def roots(graph: Graph) -> dict[Value, Value]:
+    """For every view the value whose memory it shows."""
+    found: dict[Value, Value] = {}
+    for node in graph.nodes:
+        for value in node.outputs:
+            found[value] = found.get(node.inputs[0], node.inputs[0]) if layout.is_view(value) else value
+    return found
+
+
+def _state_memory(m: MethodLowering, name: str) -> Memory:
+    if name not in m.state_memory:
+        info = m.graph.states[name]
+        size = dense_bytes(info.shape, info.dtype)
+        buffer = m.buffer("STATE", size, name, m.state_index[name])
+        m.state_memory[name] = Memory(buffer, 0, dense_strides(info.shape))
+    return m.state_memory[name]
+
+
+def place_states(m: MethodLowering) -> None:
+    """Before lowering: decide which new state values may be computed where the state lies.
+
+    The unit that computes the new value must be the last reader of the old one, and may itself read it only element by
+    element (a pointwise group) or as the tensor it updates a part of.
+    """
+    root = roots(m.graph)
+    order = {node: i for i, unit in enumerate(m.units) for node in unit.nodes}
+    for unit in m.units:
+        node = unit.node
+        if node is None or node.op != "state_write":
+            continue
+        name, final = node.attrs["name"], node.inputs[0]
+        producer = next((u for u in m.units if final in u.results), None)
+        if producer is None or final in m.placed or layout.is_view(final) or final in m.channels_last:
+            continue
+        if producer.node is not None and producer.node.op == "state_read":
+            continue
+        old = next((u.result for u in m.units if u.node is not None and u.node.op == "state_read" and u.node.attrs["name"] == name), None)
+        write_at = order[producer.nodes[-1]]
+        readers = [
+            (order[n], n, v) for n in m.graph.nodes if n.op != "state_write" or n is not node
+            for v in n.inputs if old is not None and root.get(v, v) is old and n in order
+        ]  # fmt: skip
+        if any(old is v for v in m.graph.outputs) or any(root.get(v, v) is old for v in m.graph.outputs if old is not None):
+            continue
+        if any(at > write_at for at, _, _ in readers):
+            continue
+        same = [(n, v) for at, n, v in readers if at == write_at]
+        if all(_elementwise(producer, n, v, old) for n, v in same):
+            m.placed[final] = _state_memory(m, name)
+            m.in_place_states.add(name)
+
+
+def _elementwise(unit: Unit, node: object, value: Value, old: Value | None) -> bool:
+    if unit.node is None:
+        return value is old and all(n.op in OPERATORS for n in unit.nodes)
+    return unit.node.op in ("slice_update", "slice_scatter") and not unit.pointwise and value is old and unit.node.args[0] is value
+
+
+@rule("state_read")
+def state_read(m: MethodLowering, unit: Unit) -> None:
+    """The state's memory is the value."""
+    assert unit.node is not None
+    value = unit.result
+    m.views[value] = m.value(value.name, value.dtype, value.shape, _state_memory(m, unit.node.attrs["name"]))
+
+
+@rule("state_write")
+def state_write(m: MethodLowering, unit: Unit) -> None:
+    """Nothing if the value was computed in place, else a copy at the end of the method."""
+    assert unit.node is not None
+    name, final = unit.node.attrs["name"], unit.node.inputs[0]
+    memory = _state_memory(m, name)
+    source = m.view(final)
+    if source.memory is not None and source.memory.buffer is memory.buffer:
+        m.notes.in_place.append(f"state {name}")
+        return
+    target = m.value(name, final.dtype, final.shape, memory)
+    m.notes.copies.append(f"state {name}: its old value is still needed where the new one is computed")
+    m.move(source, target, f"new value of state {name}")
+
+
+@rule("slice_update")
+def slice_update(m: MethodLowering, unit: Unit) -> None:
+    """A part of a tensor at a position given by a tensor -> UPDATE, in place in a state where allowed."""
+    node = unit.node
+    assert node is not None
+    base, part, start = node.inputs
+    if start.dtype is not dtypes.int64 or len(start.shape) != 0:
+        raise Unsupported("slice_update needs its start as an int64 tensor of rank 0")
+    source = m.view(base)
+    result = m.result(unit.result)
+    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
+        m.move(source, result, "slice_update of a tensor that is still needed")
+    axis = int(node.attrs["dim"]) % len(base.shape)
+    m.emit("UPDATE", [m.view(part), m.view(start)], [result], (axis,))
+
+
+@rule("slice_scatter")
+def slice_scatter(m: MethodLowering, unit: Unit) -> None:
+    """A copy with one slice replaced."""
+    from pappus.export.lower.rules_shape import normalized_start
+
+    node = unit.node
+    assert node is not None
+    base, part = node.inputs
+    source, result = m.view(base), m.result(unit.result)
+    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
+        m.move(source, result, "slice_scatter of a tensor that is still needed")
+    axis = int(node.attrs["dim"]) % len(base.shape)
+    step = node.attrs.get("step") or 1
+    start = normalized_start(node.attrs.get("start"), base.shape[axis])
+    strides = list(m.strides(result))
+    offset = start * strides[axis]
+    strides[axis] = strides[axis] * step
+    m.move(m.expand(m.view(part), part.shape), m.alias(result, part.shape, strides, offset), "slice_scatter")

@@ -1,0 +1,1 @@
+"""Classes that flatc generated for the file format."""
