@@ -1,28 +1,187 @@
-/* Placeholder of the public face: statuses and the error record. */
+/* Pappus runtime: runs .pap programs. C11, no dependency, no allocation, no global state.
+ *
+ * Memory. The runtime never allocates: each object is built inside memory the caller hands over,
+ * whose size is asked first. An object is released by releasing that memory. Blocks must be aligned
+ * to 64 bytes unless said otherwise.
+ *
+ * Lifetimes. file bytes > program > instance: each must stay where it is while the next exists.
+ *
+ * Threads. A pp_program is immutable after pp_program_open and may be shared by any number of
+ * threads. A pp_instance belongs to one caller at a time; only pp_cancel may be called from another
+ * thread while it runs. Two instances never share anything that is written.
+ *
+ * Errors. Every fallible function returns a status and, if `error` is not NULL, fills it. Nothing
+ * aborts, prints or calls back except the observer and the pool. */
 #ifndef PAPPUS_H
 #define PAPPUS_H
+
 #include <stddef.h>
 #include <stdint.h>
+
+#if defined(_WIN32)
+#define PP_API
+#else
+#define PP_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PP_VERSION_MAJOR 0
+#define PP_VERSION_MINOR 1
+#define PP_NONE UINT32_MAX
+
 typedef enum pp_status {
   PP_OK = 0,
-  PP_ERR_ARGUMENT,      /* the caller passed something impossible (null, too little memory ...) */
-  PP_ERR_FORMAT,        /* not a .pap, or a broken one */
-  PP_ERR_VERSION,       /* a version or feature bit this build does not know */
-  PP_ERR_INPUT,         /* an input's name, dtype, rank or size is not what the program takes */
-  PP_ERR_GUARD,         /* an assumption made at capture does not hold for these sizes */
-  PP_ERR_CONTRACT,      /* an instruction's shape contract does not hold */
-  PP_ERR_MEMORY,        /* the caller's memory is too small */
-  PP_ERR_UNSUPPORTED,   /* no kernel in this build for an instruction */
-  PP_ERR_INDEX,         /* an index value out of range, while running */
-  PP_ERR_DIVISOR,       /* integer division by zero, while running */
-  PP_ERR_POSITION,      /* a state position out of range, while running */
-  PP_ERR_STATE,         /* state is dirty after a failed run */
-  PP_ERR_CANCELLED
+  PP_ERR_ARGUMENT,    /* the caller passed something impossible */
+  PP_ERR_FORMAT,      /* not a .pap file, or a broken one */
+  PP_ERR_VERSION,     /* a version or feature bit this build does not know */
+  PP_ERR_INPUT,       /* an input's dtype, rank or size is not what the program takes */
+  PP_ERR_GUARD,       /* an assumption made at capture does not hold for these sizes */
+  PP_ERR_CONTRACT,    /* an instruction's shape contract does not hold */
+  PP_ERR_MEMORY,      /* the caller's memory is too small or not aligned */
+  PP_ERR_UNSUPPORTED, /* no kernel in this build for an instruction */
+  PP_ERR_INDEX,       /* an index value out of range, while running */
+  PP_ERR_DIVISOR,     /* integer division by zero, while running */
+  PP_ERR_POSITION,    /* a state position out of range, while running */
+  PP_ERR_STATE,       /* state is dirty after a failed run: reset or restore it */
+  PP_ERR_CANCELLED    /* pp_cancel was called */
 } pp_status;
+
+/* What went wrong, in numbers, so that a build without messages can still tell. */
 typedef struct pp_error {
   pp_status status;
-  uint32_t rule;        /* which check (rules.def), 0 if none */
-  uint32_t method, instruction, operand, value;   /* UINT32_MAX where not applicable */
-  int64_t a, b;         /* the two numbers of the rule: found, wanted */
+  uint32_t rule;        /* number of the check in rules.def, 0 if none */
+  uint32_t method, instruction, operand, value; /* PP_NONE where not applicable */
+  int64_t a, b;         /* the rule's two numbers: found, wanted */
 } pp_error;
+
+typedef struct pp_program pp_program;
+typedef struct pp_instance pp_instance;
+
+/* A dense, row-major tensor of the caller. `data` may be NULL where only sizes are needed. */
+typedef struct pp_tensor {
+  void *data;
+  uint32_t dtype;       /* PP_DTYPE_* of schema_gen.h */
+  uint32_t rank;
+  int64_t shape[8];
+} pp_tensor;
+
+/* One input, output or state. Strings live in the file. For a dimension d: symbol[d] is a symbol's
+ * number or PP_NONE; size[d] is the fixed size, or -1 when it depends on symbols. */
+typedef struct pp_port {
+  const char *name;
+  uint32_t dtype, rank;
+  int64_t size[8];
+  uint32_t symbol[8];
+} pp_port;
+
+typedef struct pp_symbol {
+  const char *name;
+  int64_t min, max, multiple_of;
+} pp_symbol;
+
+/* Sizes of a method's lists. */
+typedef struct pp_method_info {
+  const char *name;
+  uint32_t inputs, outputs, symbols, instructions, epochs;
+} pp_method_info;
+
+/* What the observer sees of one executed instruction. Result views are valid during the call. */
+typedef struct pp_observation {
+  uint32_t method, instruction, results;
+  int64_t nanoseconds;
+  const char *kernel;   /* name of the kernel that ran */
+} pp_observation;
+/* Called on the caller's thread after each instruction; must not call pp_* on the instance except pp_observed_result. */
+typedef void (*pp_observer)(void *user, const pp_observation *seen);
+
+/* How the runtime gets threads. `run` calls body(context, t, n) for t = 0..n-1 concurrently, one of
+ * them on the calling thread, and returns when all have returned; n <= threads. `now` returns
+ * monotonic nanoseconds (may be NULL). The pool must outlive the instances that use it. */
+typedef struct pp_pool {
+  void *self;
+  uint32_t threads;
+  void (*run)(void *self, void (*body)(void *context, uint32_t t, uint32_t n), void *context, uint32_t n);
+  int64_t (*now)(void);
+} pp_pool;
+
+/* -- program ------------------------------------------------------------------------------- */
+
+#define PP_OPEN_VERIFY_DATA 1u /* also check the CRC of data and debug sections (reads the whole file) */
+
+/* Bytes of memory pp_program_open needs: fixed, small. */
+PP_API size_t pp_program_memory(void);
+
+/* Check a file (the OPEN tier: everything that does not depend on input sizes; linear in the file)
+ * and build a program in `memory`. `file` must be 16-byte aligned (4096 recommended) and outlive the program. */
+PP_API pp_status pp_program_open(const void *file, uint64_t size, uint32_t flags, void *memory, size_t memory_size,
+                                 const pp_program **program, pp_error *error);
+
+PP_API uint32_t pp_method_count(const pp_program *program);
+/* PP_ERR_ARGUMENT for a number that is out of range, here and below. */
+PP_API pp_status pp_method_get(const pp_program *program, uint32_t method, pp_method_info *info);
+PP_API pp_status pp_input_get(const pp_program *program, uint32_t method, uint32_t i, pp_port *port);
+PP_API pp_status pp_output_get(const pp_program *program, uint32_t method, uint32_t i, pp_port *port);
+PP_API pp_status pp_symbol_get(const pp_program *program, uint32_t method, uint32_t i, pp_symbol *symbol);
+PP_API uint32_t pp_state_count(const pp_program *program);
+PP_API pp_status pp_state_get(const pp_program *program, uint32_t state, pp_port *port);
+/* Names from the debug section; empty strings when it was stripped. `fused` joins the core operators with spaces
+ * and is written to `buffer` (may be NULL). */
+PP_API void pp_debug_get(const pp_program *program, uint32_t method, uint32_t instruction, const char **op,
+                         const char **name, const char **source);
+
+/* -- instance ------------------------------------------------------------------------------ */
+
+/* Bytes for an instance, its state and its bound methods; not the arenas. */
+PP_API pp_status pp_instance_memory(const pp_program *program, uint64_t *bytes, pp_error *error);
+/* Build an instance; state starts at its initial value. `pool` NULL: one thread. */
+PP_API pp_status pp_instance_create(const pp_program *program, const pp_pool *pool, void *memory, uint64_t memory_size,
+                                    pp_instance **instance, pp_error *error);
+
+/* Fix the input sizes of a method (the BIND tier): solves symbols, checks ranges, guards, shapes and contracts, chooses
+ * kernels, plans memory. `inputs` gives dtype, rank and shape of every input. On success *arena_bytes is
+ * what pp_bind_arena needs (scratch included). On failure the method is unbound. */
+PP_API pp_status pp_bind_sizes(pp_instance *instance, uint32_t method, const pp_tensor *inputs, uint32_t n_inputs,
+                               uint64_t *arena_bytes, pp_error *error);
+/* Lend the arena; it may be shared by methods and instances that never run at the same time, and holds nothing between runs. */
+PP_API pp_status pp_bind_arena(pp_instance *instance, uint32_t method, void *arena, uint64_t bytes);
+/* Where input and output i lie: dense, of the bound shape, aligned to the element; must stay valid while running. Inputs are only read. */
+PP_API pp_status pp_bind_input(pp_instance *instance, uint32_t method, uint32_t i, const void *data);
+PP_API pp_status pp_bind_output(pp_instance *instance, uint32_t method, uint32_t i, void *data);
+/* Shape of output i for the bound sizes (data is NULL). */
+PP_API pp_status pp_output_shape(const pp_instance *instance, uint32_t method, uint32_t i, pp_tensor *shape);
+
+/* Run a bound method on at most `threads` threads of the pool (0: all). Results do not depend on the number. */
+PP_API pp_status pp_run(pp_instance *instance, uint32_t method, uint32_t threads, pp_error *error);
+/* Ask a running method to stop at the next epoch; callable from any thread. The run returns PP_ERR_CANCELLED. */
+PP_API void pp_cancel(pp_instance *instance);
+
+/* Call `observer` after every instruction (NULL: none; the default). */
+PP_API void pp_observe(pp_instance *instance, pp_observer observer, void *user);
+/* Inside the observer: result i of the instruction just run, with strides in elements (8 numbers). */
+PP_API pp_status pp_observed_result(const pp_instance *instance, uint32_t method, uint32_t instruction, uint32_t i,
+                                    pp_tensor *tensor, int64_t *strides);
+
+/* A state's bytes (dense, row major), to read or to overwrite between runs. Writing all dirty states' bytes does not clear
+ * the mark: call pp_state_reset(instance, keep = 1) after restoring. */
+PP_API pp_status pp_state_data(pp_instance *instance, uint32_t state, void **data, uint64_t *bytes);
+/* keep = 0: every state back to its initial value; keep = 1: only clear the dirty mark. */
+PP_API void pp_state_reset(pp_instance *instance, int keep);
+
+/* -- messages ------------------------------------------------------------------------------ */
+
+/* A sentence for an error, NUL terminated, cut to `size`; returns the length it would have. `program` may be NULL. */
+PP_API size_t pp_error_message(const pp_program *program, const pp_error *error, char *buffer, size_t size);
+
+/* -- ports/posix.c (not in bare builds) ----------------------------------------------------- */
+
+/* A thread pool of its own: `threads` workers including the caller (0: one per CPU of the process); NULL if out of memory. */
+PP_API pp_pool *pp_pool_create(uint32_t threads);
+PP_API void pp_pool_destroy(pp_pool *pool);
+
+#ifdef __cplusplus
+}
+#endif
 #endif
