@@ -66,5 +66,17 @@ const pp_kernel *pp_kernel_at(size_t i);
 /* Bit mask of 1 << PP_ISA_* this CPU offers, narrowed by PAPPUS_ISA (ports/ reads the environment). */
 enum { PP_ISA_REFERENCE = 0, PP_ISA_SIMD = 1, PP_ISA_AVX2 = 2, PP_ISA_AVX512 = 3, PP_ISA_NEON = 4 };
 uint32_t pp_cpu_isa(void);
+/* The mask that the name of an upper limit allows ("reference", "simd", "avx2", "avx512", "neon"); 0 = unknown
+ * name. ports/ intersects it with pp_cpu_isa() when PAPPUS_ISA is set; this file reads no environment. */
+uint32_t pp_isa_parse(const char *name);
+
+/* Bytes a packed constant needs, 64-bit and overflow-checked (UINT64_MAX = does not fit). `groups` is the
+ * convolution's attribute for CONV_PANEL16 and ignored by the other kinds: the binder must check an instruction's
+ * packed operands with the groups of that instruction, because views do not know how large their buffer is. */
+uint64_t pp_packed_bytes(const pp_view *view, int64_t groups);
+
+/* The families of docs/format.md that carry an epilogue program run it on a box of result 0 while it is hot:
+ * operand 0 and the result are results[0] itself. `scratch` needs pp_epilogue_scratch() bytes, 64-byte aligned. */
+size_t pp_epilogue_scratch(const pp_step *step);
 
 #endif

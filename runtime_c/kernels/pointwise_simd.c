@@ -1,0 +1,3 @@
+/* The pointwise interpreter on the vectors every CPU of the architecture has. */
+#define PP_ISA_SUFFIX simd
+#include "pointwise_impl.h"
