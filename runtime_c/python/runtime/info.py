@@ -108,7 +108,8 @@ def read_method(program: Any, number: int) -> MethodInfo:
     for i in range(info.instructions):
         lib.pp_debug_get(program, number, i, names, names + 1, names + 2)
         instructions.append(InstructionInfo(i, text(names[0]), text(names[1]), text(names[2])))
-    return MethodInfo(text(info.name), *sides, known, tuple(instructions), info.epochs)
+    inputs, outputs = sides
+    return MethodInfo(text(info.name), inputs, outputs, known, tuple(instructions), info.epochs)
 
 
 def read_states(program: Any) -> tuple[PortInfo, ...]:

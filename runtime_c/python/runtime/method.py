@@ -70,7 +70,7 @@ class Method:
         return int(self._bytes[0]) if self._bound is not None else 0
 
     def bind(self, *shapes: Sequence[int], **named: Sequence[int]) -> int:
-        """Plan for input shapes without running. Returns `arena_bytes`; raises InputError or GuardError as a call does."""
+        """Plan for input shapes without running; returns `arena_bytes`. Raises what a call does."""
         ordered = self._by_name(shapes, named)
         with self._core.using():
             self._bind(tuple(tuple(int(n) for n in shape) for shape in ordered))
@@ -118,7 +118,8 @@ class Method:
             found[name] = value
         missing = [name for name in names if name not in found]
         if missing:
-            raise InputError(f"missing input {', '.join(map(repr, missing))} of method {self.name!r}; it takes: {known}")
+            lacking = ", ".join(map(repr, missing))
+            raise InputError(f"missing input {lacking} of method {self.name!r}; it takes: {known}")
         return [found[name] for name in names]
 
     def _bind(self, shapes: tuple[tuple[int, ...], ...]) -> None:
@@ -146,10 +147,8 @@ class Method:
         # pp_bind_sizes checks this too; here the message can show both shapes, and a rank above 8 has no pp_tensor.
         for shape, port in zip(shapes, self._inputs, strict=True):
             if len(shape) != len(port.shape):
-                wanted = f"[{', '.join(map(str, port.shape))}]"
-                raise InputError(
-                    f"input {port.name!r}: expected rank {len(port.shape)} {wanted}, got rank {len(shape)} {list(shape)}"
-                )
+                wanted = f"rank {len(port.shape)} [{', '.join(map(str, port.shape))}]"
+                raise InputError(f"input {port.name!r}: expected {wanted}, got rank {len(shape)} {list(shape)}")
 
     def _read_shapes(self) -> list[tuple[int, ...]]:
         shapes = []
@@ -169,7 +168,8 @@ class Method:
             given = dict(out)
             unknown = [name for name in given if name not in names]
             if unknown:
-                raise InputError(f"method {self.name!r} has no output {unknown[0]!r}; its outputs are: {', '.join(names)}")
+                known = ", ".join(names)
+                raise InputError(f"method {self.name!r} has no output {unknown[0]!r}; its outputs are: {known}")
         else:
             ordered = [out] if isinstance(out, np.ndarray) else list(out)
             if len(ordered) != len(names):

@@ -12,7 +12,8 @@ from pappus.runtime.enums import DType
 from pappus.runtime.errors import InputError, error_for
 
 try:
-    from pappus.runtime._capi import ffi, lib
+    from pappus.runtime._capi import ffi as ffi
+    from pappus.runtime._capi import lib as lib
 except ImportError as error:  # a source tree that was not built
     raise ImportError(
         "pappus.runtime has no compiled part here: install the package, or run `sh runtime_c/python/build_inplace.sh` "
@@ -82,10 +83,11 @@ def raise_status(status: int, what: str) -> None:
 def as_input(value: Any, name: str, dtype: str) -> Array:
     """`value` as the dense array a port takes. Values are never converted: another dtype is an InputError."""
     array = np.asarray(value)
-    if array.dtype.name != dtype or not array.dtype.isnative:
-        if not (dtype == "bfloat16" and array.dtype == np.uint16):
-            found = array.dtype.name if array.dtype.isnative else f"{array.dtype.name} of the other byte order"
-            raise InputError(f"input {name!r}: expected {dtype}, got {found}")
+    if not array.dtype.isnative:
+        raise InputError(f"input {name!r}: expected {dtype}, got {array.dtype.name} of the other byte order")
+    # uint16 carries the bits of bfloat16 for callers without ml_dtypes.
+    if array.dtype.name != dtype and not (dtype == "bfloat16" and array.dtype == np.uint16):
+        raise InputError(f"input {name!r}: expected {dtype}, got {array.dtype.name}")
     if not (array.flags.c_contiguous and array.flags.aligned):
         array = np.array(array, order="C", copy=True)
     return array

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pappus.runtime.observe import Observation
@@ -30,11 +30,12 @@ class InstructionProfile:
         return self.nanoseconds / self.calls / 1e3 if self.calls else 0.0
 
 
-@dataclass
 class Profile(list[InstructionProfile]):
-    """The instructions in program order, with the events they were summed from."""
+    """The instructions in program order; `events` holds what they were summed from."""
 
-    events: list[Observation] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[Observation] = []
 
     def add(self, seen: Observation) -> None:
         """Account for one executed instruction."""

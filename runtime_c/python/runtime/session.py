@@ -22,9 +22,9 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 def load(source: Source, threads: int | None = None, verify: bool = False) -> Session:
     """Open a program.
 
-    `source` is a path (mapped into memory, not read: the file must not shrink while the session lives) or the bytes of a
-    file (copied). `threads` is the number of threads of a run, None for one per CPU of the process; results do not depend
-    on it. `verify` also checks the checksums of weights, which reads the whole file.
+    `source` is a path (mapped into memory, not read: the file must not shrink while the session lives) or the bytes of
+    a file (copied). `threads` is the number of threads of a run, None for one per CPU of the process; results do not
+    depend on it. `verify` also checks the checksums of weights, which reads the whole file.
 
     Raises OSError (no such file), FormatError (not a .pap file, or a broken one), VersionError, MemoryLimitError.
 
@@ -91,8 +91,9 @@ class Session:
     ) -> AbstractContextManager[None]:
         """Call `callback` after every instruction of the runs inside a `with` block.
 
-        It runs between instructions, on the calling thread, and must not use the session. With `results` the observation
-        carries copies of what the instruction computed. An exception in it cancels the run and is raised from the call.
+        It runs between instructions, on the calling thread, and must not use the session. With `results` the
+        observation carries copies of what the instruction computed. An exception in it cancels the run and is raised
+        from the call.
 
             with session.observe(lambda seen: print(seen.name, seen.kernel)):
                 session(x)

@@ -20,7 +20,7 @@ class State(Mapping[str, Array]):
         session.state["cache"] = numpy.zeros_like(saved["cache"])
         session.state.restore(saved)
 
-    A run that fails or is cancelled leaves state undefined, and the next run raises StateError until `reset` or `restore`.
+    A run that fails or is cancelled leaves state undefined; the next one raises StateError until `reset` or `restore`.
     """
 
     def __init__(self, core: Core) -> None:
