@@ -53,7 +53,9 @@ typedef enum pp_status {
 typedef struct pp_error {
   pp_status status;
   uint32_t rule;        /* number of the check in rules.def, 0 if none */
-  uint32_t method, instruction, operand, value; /* PP_NONE where not applicable */
+  /* PP_NONE where not applicable. For inputs (rules 606 to 611), operand is the input's number and value its dimension;
+   * for a guard, operand is the guard's number. */
+  uint32_t method, instruction, operand, value;
   int64_t a, b;         /* the rule's two numbers: found, wanted */
 } pp_error;
 
@@ -97,14 +99,20 @@ typedef struct pp_observation {
 /* Called on the caller's thread after each instruction; must not call pp_* on the instance except pp_observed_result. */
 typedef void (*pp_observer)(void *user, const pp_observation *seen);
 
-/* How the runtime gets threads. `run` calls body(context, t, n) for t = 0..n-1 concurrently, one of
- * them on the calling thread, and returns when all have returned; n <= threads. `now` returns
- * monotonic nanoseconds (may be NULL). The pool must outlive the instances that use it. */
+/* How the runtime gets threads; bring your own or take pp_pool_create's. The pool must outlive the instances that use
+ * it. Fields that are not set must be zero. */
 typedef struct pp_pool {
-  void *self;
-  uint32_t threads;
+  void *self;           /* passed to run, wait and wake */
+  uint32_t threads;     /* at least 1 */
+  /* Call body(context, t, m) for t = 0..m-1 concurrently, t = 0 on the calling thread, and return when all have
+   * returned. m is n, or less if fewer threads are free. May be NULL when threads is 1. */
   void (*run)(void *self, void (*body)(void *context, uint32_t t, uint32_t n), void *context, uint32_t n);
-  int64_t (*now)(void);
+  int64_t (*now)(void); /* monotonic nanoseconds, for the observer; may be NULL */
+  uint32_t isa;         /* mask of instruction sets that kernels may use; 0: all that this CPU offers */
+  /* Sleep while *word == seen, until wake(word) (may return early), and wake all who sleep on word. Both may be NULL:
+   * threads then spin at barriers. */
+  void (*wait)(void *self, uint32_t *word, uint32_t seen);
+  void (*wake)(void *self, uint32_t *word);
 } pp_pool;
 
 /* -- program ------------------------------------------------------------------------------- */
@@ -127,8 +135,7 @@ PP_API pp_status pp_output_get(const pp_program *program, uint32_t method, uint3
 PP_API pp_status pp_symbol_get(const pp_program *program, uint32_t method, uint32_t i, pp_symbol *symbol);
 PP_API uint32_t pp_state_count(const pp_program *program);
 PP_API pp_status pp_state_get(const pp_program *program, uint32_t state, pp_port *port);
-/* Names from the debug section; empty strings when it was stripped. `fused` joins the core operators with spaces
- * and is written to `buffer` (may be NULL). */
+/* Names of an instruction from the debug section, in the file; empty strings when it was stripped. Any may be NULL. */
 PP_API void pp_debug_get(const pp_program *program, uint32_t method, uint32_t instruction, const char **op,
                          const char **name, const char **source);
 
@@ -142,7 +149,8 @@ PP_API pp_status pp_instance_create(const pp_program *program, const pp_pool *po
 
 /* Fix the input sizes of a method (the BIND tier): solves symbols, checks ranges, guards, shapes and contracts, chooses
  * kernels, plans memory. `inputs` gives dtype, rank and shape of every input. On success *arena_bytes is
- * what pp_bind_arena needs (scratch included). On failure the method is unbound. */
+ * what pp_bind_arena needs (scratch of all threads included). On failure the method is unbound. With the sizes of the
+ * last call it returns at once and keeps what was bound; with others, arena, inputs and outputs must be bound again. */
 PP_API pp_status pp_bind_sizes(pp_instance *instance, uint32_t method, const pp_tensor *inputs, uint32_t n_inputs,
                                uint64_t *arena_bytes, pp_error *error);
 /* Lend the arena; it may be shared by methods and instances that never run at the same time, and holds nothing between runs. */
@@ -155,7 +163,8 @@ PP_API pp_status pp_output_shape(const pp_instance *instance, uint32_t method, u
 
 /* Run a bound method on at most `threads` threads of the pool (0: all). Results do not depend on the number. */
 PP_API pp_status pp_run(pp_instance *instance, uint32_t method, uint32_t threads, pp_error *error);
-/* Ask a running method to stop at the next epoch; callable from any thread. The run returns PP_ERR_CANCELLED. */
+/* Ask a running method to stop at the next epoch; callable from any thread. The run returns PP_ERR_CANCELLED, or PP_OK
+ * if it had just finished. Without a running method nothing happens. */
 PP_API void pp_cancel(pp_instance *instance);
 
 /* Call `observer` after every instruction (NULL: none; the default). */
@@ -177,8 +186,11 @@ PP_API size_t pp_error_message(const pp_program *program, const pp_error *error,
 
 /* -- ports/posix.c (not in bare builds) ----------------------------------------------------- */
 
-/* A thread pool of its own: `threads` workers including the caller (0: one per CPU of the process); NULL if out of memory. */
+/* A thread pool: `threads` including the caller (0: one per CPU this process may use). The environment variable
+ * PAPPUS_ISA (reference, simd, avx2, avx512, neon) limits what kernels use. NULL if out of memory, or if PAPPUS_ISA
+ * names nothing. When two runs want the pool at once, the second runs on its caller alone. */
 PP_API pp_pool *pp_pool_create(uint32_t threads);
+/* Ends the threads. No instance may use the pool any more. */
 PP_API void pp_pool_destroy(pp_pool *pool);
 
 #ifdef __cplusplus

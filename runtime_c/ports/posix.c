@@ -17,14 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pappus.h"
+#include "../kernels/kernel.h"
 
 enum { MAX_THREADS = 256, SPINS = 4000, CACHE_LINE = 64, COUNT_BITS = 16 };
 
 typedef struct posix_pool {
   pp_pool api; /* first: a pp_pool * is a posix_pool * */
   pthread_mutex_t mutex;
-  pthread_cond_t work, done;
+  pthread_cond_t work, done, barrier;
   pid_t owner;
   bool stop; /* guarded by `word`'s release */
   void (*body)(void *context, uint32_t t, uint32_t n);
@@ -34,6 +34,7 @@ typedef struct posix_pool {
   _Atomic uint32_t sleeping; /* threads that wait for `work` */
   _Atomic uint32_t waiting;  /* 1 while the caller sleeps on `done` */
   _Atomic uint32_t busy;
+  _Atomic uint32_t at_barrier; /* threads that sleep in pool_wait */
   struct posix_worker { struct posix_pool *pool; uint32_t number; pthread_t thread; } workers[];
 } posix_pool;
 
@@ -117,6 +118,26 @@ static void pool_run(void *self, void (*body)(void *, uint32_t, uint32_t), void 
   atomic_store(&p->busy, 0);
 }
 
+/* Barriers of the core. A sleeper counts itself before it looks at the word; a waker changes the word before it looks
+ * at the count: one of them sees the other. */
+static void pool_wait(void *self, uint32_t *word, uint32_t seen) {
+  posix_pool *p = self;
+  pthread_mutex_lock(&p->mutex);
+  atomic_fetch_add(&p->at_barrier, 1);
+  while (__atomic_load_n(word, __ATOMIC_SEQ_CST) == seen) pthread_cond_wait(&p->barrier, &p->mutex);
+  atomic_fetch_sub(&p->at_barrier, 1);
+  pthread_mutex_unlock(&p->mutex);
+}
+
+static void pool_wake(void *self, uint32_t *word) {
+  posix_pool *p = self;
+  (void)word; /* a pool has one run at a time, so one barrier */
+  if (atomic_load(&p->at_barrier) == 0) return;
+  pthread_mutex_lock(&p->mutex);
+  pthread_cond_broadcast(&p->barrier);
+  pthread_mutex_unlock(&p->mutex);
+}
+
 static int64_t pool_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -134,15 +155,20 @@ static uint32_t cpu_count(void) {
 }
 
 pp_pool *pp_pool_create(uint32_t threads) {
+  const char *limit = getenv("PAPPUS_ISA");
+  uint32_t isa = limit && *limit ? pp_isa_parse(limit) : UINT32_MAX;
+  if (isa == 0) return NULL;
   if (threads == 0) threads = cpu_count();
   if (threads > MAX_THREADS) threads = MAX_THREADS;
   size_t size = sizeof(posix_pool) + threads * sizeof(struct posix_worker);
   posix_pool *p = aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
   if (!p) return NULL;
-  *p = (posix_pool){.api = {.self = p, .run = pool_run, .now = pool_now}, .owner = getpid()};
+  *p = (posix_pool){.owner = getpid()};
+  p->api = (pp_pool){.self = p, .run = pool_run, .now = pool_now, .isa = isa, .wait = pool_wait, .wake = pool_wake};
   pthread_mutex_init(&p->mutex, NULL);
   pthread_cond_init(&p->work, NULL);
   pthread_cond_init(&p->done, NULL);
+  pthread_cond_init(&p->barrier, NULL);
   uint32_t n = 1; /* the caller */
   for (; n < threads; n++) {
     p->workers[n] = (struct posix_worker){.pool = p, .number = n};
@@ -162,6 +188,7 @@ void pp_pool_destroy(pp_pool *pool) {
     pthread_mutex_destroy(&p->mutex);
     pthread_cond_destroy(&p->work);
     pthread_cond_destroy(&p->done);
+    pthread_cond_destroy(&p->barrier);
   }
   free(p);
 }
