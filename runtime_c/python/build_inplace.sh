@@ -9,10 +9,12 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${PAPPUS_BUILD:-$root/build/dev}
 python=${PYTHON:-python3}
 python=$(command -v "$python")
+# The stable-ABI module needs CMake 3.26; the one installed with the interpreter is newer than many systems' own.
+if [ -x "$(dirname "$python")/cmake" ]; then PATH=$(dirname "$python"):$PATH; fi
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DPAPPUS_BUILD_PYTHON=ON -DPython_EXECUTABLE="$python" "$@"
 cmake --build "$build" --target _capi
 # Replace in one step: an interpreter may have the old file mapped.
-for file in $(find "$build" -maxdepth 2 -name '_capi*.so'); do
+for file in $(find "$build" -maxdepth 3 -name '_capi*.so'); do
   name=$(basename "$file")
   cp "$file" "$root/runtime_c/python/runtime/.$name.new"
   mv "$root/runtime_c/python/runtime/.$name.new" "$root/runtime_c/python/runtime/$name"
