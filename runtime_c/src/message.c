@@ -95,6 +95,10 @@ static void put_name(text *t, const pp_program *p, const pp_error *e, const char
   else if (strcmp(name, "dtype_b") == 0) put_dtype(t, e->b);
   else if (strcmp(name, "at") == 0 || strcmp(name, "method") == 0) put_place(t, p, e);
   else if (strcmp(name, "guard") == 0) put_guard(t, p, e);
+  else if (strcmp(name, "damaged") == 0)
+    put(t, "; the file is damaged or was not written by pappus export: export it again");
+  else if (strcmp(name, "exporter") == 0)
+    put(t, "; this is a fault of the program that wrote the file: export it again with a newer one");
   else if (strcmp(name, "operand") != 0) put_input(t, p, e, name);
   else if (e->operand != PP_NONE) put(t, " at operand "), put_number(t, e->operand);
 }
