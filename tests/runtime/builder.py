@@ -176,7 +176,7 @@ class Constant:
 class Method:
     """One method's lists. `plan_order` None means every ARENA buffer in order."""
 
-    name: str = "forward"
+    name: str | None = "forward"  # None: left out, though the schema requires it
     symbols: list[Symbol] = field(default_factory=list)
     exprs: list[Expr] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
@@ -410,13 +410,19 @@ def _method(b: _Builder, m: Method) -> int:
     fields["Pointwise"] = b.raw([p.pack() for p in m.pointwise], 16, 8)
     fields["Instructions"] = b.raw([i.pack() for i in m.instructions], 24, 4)
     fields["PlanOrder"] = b.words(order)
-    return b.table("Method", Name=b.CreateString(m.name), **fields)
+    if m.name is not None:
+        fields["Name"] = b.CreateString(m.name)
+    return b.table("Method", **fields)
 
 
 def metadata(program: Program) -> bytes:
     """The metadata section."""
     b = _Builder(1024)
-    methods = b.offsets([_method(b, m) for m in program.methods])
+    written: dict[int, int] = {}  # a method listed twice is written once
+    for m in program.methods:
+        if id(m) not in written:
+            written[id(m)] = _method(b, m)
+    methods = b.offsets([written[id(m)] for m in program.methods])
     states = b.offsets(
         [
             b.table("State", Name=b.CreateString(s.name), Shape=b.raw([struct.pack("<Q", n) for n in s.shape], 8, 8),
@@ -445,7 +451,7 @@ def debug_section(program: Program) -> bytes:
             D.InstructionDebugAddName(b, name)
             D.InstructionDebugAddSource(b, source)
             instructions.append(D.InstructionDebugEnd(b))
-        vector, name = b.offsets(instructions), b.CreateString(m.name)
+        vector, name = b.offsets(instructions), b.CreateString(m.name or "")
         D.MethodDebugStart(b)
         D.MethodDebugAddName(b, name)
         D.MethodDebugAddInstructions(b, vector)
@@ -472,6 +478,20 @@ def container(sections: Sequence[tuple[int, bytes, int]]) -> bytes:
     for at, payload in places:
         file[at : at + len(payload)] = payload
     return fix_header(file)
+
+
+def metadata_range(file: bytes | bytearray) -> tuple[int, int]:
+    """Offset and size of the first section, which is the metadata."""
+    offset, size = struct.unpack_from("<QQ", file, 56)
+    return offset, size
+
+
+def fix_checksums(file: bytes | bytearray) -> bytes:
+    """The file with right checksums of the metadata and the header."""
+    found = bytearray(file)
+    offset, size = metadata_range(found)
+    struct.pack_into("<I", found, 52, zlib.crc32(found[offset : offset + size]))
+    return fix_header(found)
 
 
 def fix_header(file: bytes | bytearray) -> bytes:

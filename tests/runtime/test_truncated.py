@@ -42,7 +42,7 @@ def test_truncated_metadata_with_right_checksums() -> None:
     """Only the FlatBuffer's own structure can tell now."""
     file = small_file()
     offset, size = struct.unpack_from("<QQ", file, 48 + 8)
-    for length in range(size):
+    for length in range(size - 3):  # the last string is padded to 4 bytes
         cut = bytearray(file)
         struct.pack_into("<I", cut, 48 + 4, zlib.crc32(file[offset : offset + length]))
         struct.pack_into("<Q", cut, 48 + 16, length)
