@@ -1,17 +1,20 @@
-/* Structure-aware mutants of .pap files: same size, checksums made right again. */
+/* Structure-aware mutation of .pap files: deterministic, in place, checksums kept right. */
 #ifndef PP_FUZZ_MUTATE_H
 #define PP_FUZZ_MUTATE_H
 
-#include <stddef.h>
 #include <stdint.h>
 
-typedef struct fuzz_random { uint64_t state; } fuzz_random;
+typedef struct rng {
+  uint64_t state;
+} rng;
 
-uint64_t fuzz_next(fuzz_random *r);
-/* A number below n; 0 for n = 0. */
-uint64_t fuzz_below(fuzz_random *r, uint64_t n);
+uint64_t rng_next(rng *r);
+uint64_t rng_below(rng *r, uint64_t n); /* 0 when n is 0 */
 
-/* Change a valid file in one to a few places. */
-void fuzz_mutate(fuzz_random *r, uint8_t *file, size_t size);
+/* A number that a careless check might let through: near `v`, or at a boundary of a type. */
+uint64_t near_number(rng *r, uint64_t v);
+
+/* Change a valid file in one to three places. `size` stays. */
+void mutate(rng *r, uint8_t *file, uint64_t size);
 
 #endif
