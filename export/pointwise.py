@@ -139,14 +139,14 @@ class Builder:
     def compare(self, name: str, a: Reg, b: Reg) -> Reg:
         """EQ, NE, LT or LE in the promoted type of both."""
         wide = dtypes.promote_types(a.dtype, b.dtype)
-        if wide is dtypes.bool and name in ("LT", "LE"):
+        if wide is dtypes.bool_ and name in ("LT", "LE"):
             wide = dtypes.int32
         x, y = self.cast(a, wide), self.cast(b, wide)
-        return self.emit(name, dtypes.bool, x.number, y.number, type=register_class(wide))
+        return self.emit(name, dtypes.bool_, x.number, y.number, type=register_class(wide))
 
     def select(self, mask: Reg, a: Reg, b: Reg, dtype: DType) -> Reg:
         """`mask ? a : b` in `dtype`."""
-        test = self.cast(mask, dtypes.bool)
+        test = self.cast(mask, dtypes.bool_)
         return self.emit("SELECT", dtype, test.number, self.cast(a, dtype).number, self.cast(b, dtype).number)
 
 
@@ -163,7 +163,7 @@ def _compare(name: str, swap: bool = False) -> Rule:
 
 
 def _logical(name: str) -> Rule:
-    return lambda b, node, regs, dtype: b.emit(name, dtypes.bool, *(b.cast(r, dtypes.bool).number for r in regs))
+    return lambda b, node, regs, dtype: b.emit(name, dtypes.bool_, *(b.cast(r, dtypes.bool_).number for r in regs))
 
 
 def _bitwise(name: str) -> Rule:
@@ -176,7 +176,7 @@ def _add_like(name: str) -> Rule:
         alpha = node.attrs.get("alpha", 1)
         if alpha != 1:
             right = b.op("MUL", dtype, right, b.constant(alpha, dtype))
-        if dtype is dtypes.bool:
+        if dtype is dtypes.bool_:
             return b.op("OR", dtype, left, right)
         return b.op(name, dtype, left, right)
 
@@ -184,7 +184,7 @@ def _add_like(name: str) -> Rule:
 
 
 def _mul(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-    return b.op("AND" if dtype is dtypes.bool else "MUL", dtype, *regs)
+    return b.op("AND" if dtype is dtypes.bool_ else "MUL", dtype, *regs)
 
 
 def _div(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
@@ -245,8 +245,8 @@ def _unary_float(name: str) -> Rule:
 def _isnan(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
     (x,) = regs
     if not x.dtype.is_floating_point:
-        return b.constant(False, dtypes.bool)
-    return b.emit("ISNAN", dtypes.bool, x.number, type=x.type)
+        return b.constant(False, dtypes.bool_)
+    return b.emit("ISNAN", dtypes.bool_, x.number, type=x.type)
 
 
 def _rounding(name: str) -> Rule:

@@ -14,7 +14,7 @@ _SELECT, _ELEMENTS = 0, 1
 
 def _index(m: MethodLowering, value: Value) -> Value:
     if value.dtype.name not in ("int32", "int64"):
-        if value.dtype is dtypes.bool or value.dtype.is_floating_point:
+        if value.dtype is dtypes.bool_ or value.dtype.is_floating_point:
             raise Unsupported(f"indexing with {value.dtype.name} is not supported; use int64 indices")
         return m.cast(m.view(value), dtypes.int64)
     return m.view(value)

@@ -53,13 +53,13 @@ def reduce(m: MethodLowering, unit: Unit) -> None:
         axes = _axes(dim, len(x.shape))
     elif node.op in ("any", "all"):
         axes = _axes(dim, len(x.shape))
-        source = m.cast(source, dtypes.bool)
+        source = m.cast(source, dtypes.bool_)
     else:
         axes = _axes(dim, len(x.shape))
         source = m.cast(source, output.dtype)
     if source.dtype.name not in ("float32", "float64", "int32", "int64", "bool"):
         raise Unsupported(f"{node.op} of {source.dtype.name} is not supported yet; convert to float32 first")
-    if source.dtype is dtypes.bool and node.op not in ("any", "all"):
+    if source.dtype is dtypes.bool_ and node.op not in ("any", "all"):
         source = m.cast(source, dtypes.int32)
     result = m.result(output)
     if not axes:

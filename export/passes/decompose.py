@@ -29,7 +29,8 @@ class _Inline(CaptureMode):
 
     def call(self, op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         if op.decompose is not None and not self.keep_op(op.name):
-            return op.decompose(*args, **attrs)
+            with self:
+                return op.decompose(*args, **attrs)
         return super().call(op, args, attrs)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from pappus.frontend import ops
-from pappus.frontend.dtypes import float64
-from pappus.frontend.tensor import Tensor, tensor
+from pappus.frontend.tensor import Tensor
 
 
 def default_collate(batch: Sequence[Any]) -> Any:
@@ -28,11 +27,11 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Tensor):
         return ops.stack(list(batch), 0)
     if isinstance(first, (np.ndarray, np.generic)):
-        return tensor(np.stack([np.asarray(item) for item in batch]))
+        return Tensor._from_data(np.stack([np.asarray(item) for item in batch]))
     if isinstance(first, (bool, int)):
-        return tensor(list(batch))
+        return Tensor._from_data(np.array(batch))
     if isinstance(first, float):
-        return tensor(list(batch), dtype=float64)
+        return Tensor._from_data(np.array(batch, np.float64))
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):

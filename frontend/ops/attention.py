@@ -6,11 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
+from ._samples import floats, masks
 
 __all__ = ["rotary_embedding", "scaled_dot_product_attention"]
 
@@ -96,21 +95,13 @@ def _repeat_heads(x: Any, repeats: Any) -> Any:
     return x.unsqueeze(-3).expand(*batch, groups, repeats, length, width).reshape(*batch, groups * repeats, length, width)
 
 
-def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
-
-
 def _attention_samples() -> Iterator[Sample]:
-    from ..tensor import tensor
-
-    q, k, v = _random((2, 3, 4, 5), 0), _random((2, 3, 6, 5), 1), _random((2, 3, 6, 2), 2)
+    q, k, v = floats(2, 3, 4, 5, seed=0), floats(2, 3, 6, 5, seed=1), floats(2, 3, 6, 2, seed=2)
     yield Sample((q, k, v))
     yield Sample((q, k, v), {"is_causal": True})
-    yield Sample((q, k, v, tensor(np.random.default_rng(3).random((4, 6)) > 0.3)), {"scale": 0.5})
-    yield Sample((q, k, v, _random((2, 1, 4, 6), 3)))
-    yield Sample((_random((2, 4, 3, 5)), _random((2, 2, 3, 5), 1), _random((2, 2, 3, 5), 2)), {"enable_gqa": True})
+    yield Sample((q, k, v, masks(4, 6, seed=1)), {"scale": 0.5})
+    yield Sample((q, k, v, floats(2, 1, 4, 6, seed=3)))
+    yield Sample((floats(2, 4, 3, 5), floats(2, 2, 3, 5, seed=1), floats(2, 2, 3, 5, seed=2)), {"enable_gqa": True})
 
 
 scaled_dot_product_attention = operator(
@@ -169,7 +160,7 @@ rotary_embedding = operator(
     shape=_rotary_shape,
     decompose=_rotary_decompose,
     samples=lambda: iter([
-        Sample((_random((2, 3, 4)), _random((3, 2), 1), _random((3, 2), 2))),
-        Sample((_random((2, 3, 4)), _random((3, 2), 1), _random((3, 2), 2)), {"interleaved": True}),
+        Sample((floats(2, 3, 4), floats(3, 2, seed=1), floats(3, 2, seed=2))),
+        Sample((floats(2, 3, 4), floats(3, 2, seed=1), floats(3, 2, seed=2)), {"interleaved": True}),
     ]),
 )  # fmt: skip

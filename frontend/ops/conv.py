@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
 from . import _conv_kernels as kernels
+from ._names import function
+from ._samples import floats
 
 __all__ = [
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "convolution",
@@ -172,12 +172,6 @@ def _convolution_vjp(
     return grad_input, grad_weight, grad_bias
 
 
-def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
-
-
 def _convolution_samples() -> Iterator[Sample]:
     cases: list[tuple[tuple[int, ...], tuple[int, ...], bool, dict[str, Any]]] = [
         ((2, 3, 7), (4, 3, 3), True, {}),
@@ -189,7 +183,7 @@ def _convolution_samples() -> Iterator[Sample]:
         ((1, 2, 3, 3, 3), (2, 2, 2, 2, 2), True, {"padding": 1, "stride": 2}),
     ]
     for x, w, bias, options in cases:
-        yield Sample((_random(x), _random(w, 1), _random(w[:1], 2) if bias else None), options)
+        yield Sample((floats(*x), floats(*w, seed=1), floats(*w[:1], seed=2) if bias else None), options)
     transposed: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
         ((2, 3, 4), (3, 2, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
         ((2, 4, 3, 3), (4, 2, 3, 2), {"stride": (1, 2), "groups": 2}),
@@ -198,7 +192,7 @@ def _convolution_samples() -> Iterator[Sample]:
     ]
     for x, w, options in transposed:
         groups = options.get("groups", 1)
-        yield Sample((_random(x), _random(w, 1), _random((w[1] * groups,), 2)), {**options, "transposed": True})
+        yield Sample((floats(*x), floats(*w, seed=1), floats(w[1] * groups, seed=2)), {**options, "transposed": True})
 
 
 convolution = operator(
@@ -265,9 +259,9 @@ def _weight_grad_vjp(
 
 
 def _weight_grad_samples() -> Iterator[Sample]:
-    yield Sample((_random((2, 3, 7)), _random((2, 4, 5)), (3,)))
-    yield Sample((_random((2, 3, 6, 5)), _random((2, 4, 3, 3)), (2, 3)), {"stride": 2, "padding": (0, 1)})
-    yield Sample((_random((2, 4, 4, 4)), _random((2, 4, 4, 4)), (3, 3)), {"padding": 1, "groups": 4})
+    yield Sample((floats(2, 3, 7), floats(2, 4, 5), (3,)))
+    yield Sample((floats(2, 3, 6, 5), floats(2, 4, 3, 3), (2, 3)), {"stride": 2, "padding": (0, 1)})
+    yield Sample((floats(2, 4, 4, 4), floats(2, 4, 4, 4), (3, 3)), {"padding": 1, "groups": 4})
 
 
 convolution_weight_grad = operator(
@@ -350,6 +344,7 @@ def _conv_transpose(
     return out if batched else out.squeeze(0)
 
 
+@function()
 def conv1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -362,6 +357,7 @@ def conv1d(
     return _conv(1, input, weight, bias, stride, padding, dilation, groups)
 
 
+@function()
 def conv2d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -374,6 +370,7 @@ def conv2d(
     return _conv(2, input, weight, bias, stride, padding, dilation, groups)
 
 
+@function()
 def conv3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
 ) -> Any:
@@ -381,6 +378,7 @@ def conv3d(
     return _conv(3, input, weight, bias, stride, padding, dilation, groups)
 
 
+@function()
 def conv_transpose1d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
@@ -389,6 +387,7 @@ def conv_transpose1d(
     return _conv_transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@function()
 def conv_transpose2d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
@@ -402,6 +401,7 @@ def conv_transpose2d(
     return _conv_transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
+@function()
 def conv_transpose3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
+from ._samples import floats, ints
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss",
@@ -29,24 +28,6 @@ def _reduce(loss: Any, reduction: str) -> Any:
     if reduction == "none":
         return loss
     raise ArgumentError(f"{reduction!r} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
-
-
-def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
-
-
-def _uniform(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).uniform(0.1, 0.9, shape))
-
-
-def _classes(shape: tuple[int, ...], count: int, seed: int = 5) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).integers(0, count, shape))
 
 
 # -- classification -----------------------------------------------------------------------------
@@ -121,10 +102,10 @@ def _nll_decompose(input: Any, target: Any, weight: Any, *, ignore_index: int, r
 
 
 def _nll_samples() -> Iterator[Sample]:
-    yield Sample((_random((4, 3)), _classes((4,), 3)))
-    yield Sample((_random((4, 3)), _classes((4,), 3), _uniform((3,))), {"ignore_index": 1})
-    yield Sample((_random((2, 3, 2, 2)), _classes((2, 2, 2), 3), _uniform((3,))), {"reduction": "sum"})
-    yield Sample((_random((4, 3)), _classes((4,), 3)), {"reduction": "none"})
+    yield Sample((floats(4, 3), ints(4, high=3)))
+    yield Sample((floats(4, 3), ints(4, high=3), floats(3, low=0.1, high=0.9)), {"ignore_index": 1})
+    yield Sample((floats(2, 3, 2, 2), ints(2, 2, 2, high=3), floats(3, low=0.1, high=0.9)), {"reduction": "sum"})
+    yield Sample((floats(4, 3), ints(4, high=3)), {"reduction": "none"})
 
 
 nll_loss = operator(
@@ -212,9 +193,9 @@ def _cross_entropy_decompose(
 
 def _cross_entropy_samples() -> Iterator[Sample]:
     yield from _nll_samples()
-    yield Sample((_random((4, 3)), _classes((4,), 3), _uniform((3,))), {"label_smoothing": 0.2, "ignore_index": 1})
-    yield Sample((_random((4, 3)), _uniform((4, 3), 9), _uniform((3,))), {"label_smoothing": 0.1})
-    yield Sample((_random((2, 3, 4)), _uniform((2, 3, 4), 9)), {"reduction": "sum"})
+    yield Sample((floats(4, 3), ints(4, high=3), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.2, "ignore_index": 1})
+    yield Sample((floats(4, 3), floats(4, 3, low=0.1, high=0.9, seed=9), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.1})
+    yield Sample((floats(2, 3, 4), floats(2, 3, 4, low=0.1, high=0.9, seed=9)), {"reduction": "sum"})
 
 
 cross_entropy = operator(
@@ -239,7 +220,7 @@ cross_entropy = operator(
 
 def _pair_samples() -> Iterator[Sample]:
     for reduction in ("mean", "sum", "none"):
-        yield Sample((_random((3, 4)), _random((3, 4), 1)), {"reduction": reduction})
+        yield Sample((floats(3, 4), floats(3, 4, seed=1)), {"reduction": reduction})
 
 
 def _mse_decompose(input: Any, target: Any, *, reduction: str) -> Any:
@@ -327,8 +308,8 @@ binary_cross_entropy = operator(
     "binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, *, str reduction='mean') -> Tensor",
     """-(t log x + (1 - t) log(1 - x)) for probabilities x; the logarithms are kept above -100.""",
     decompose=_bce_decompose,
-    samples=lambda: iter([Sample((_uniform((3, 4)), _uniform((3, 4), 1))),
-                          Sample((_uniform((3, 4)), _uniform((3, 4), 1), _uniform((4,))), {"reduction": "sum"})]),
+    samples=lambda: iter([Sample((floats(3, 4, low=0.1, high=0.9), floats(3, 4, low=0.1, high=0.9, seed=1))),
+                          Sample((floats(3, 4, low=0.1, high=0.9), floats(3, 4, low=0.1, high=0.9, seed=1), floats(4, low=0.1, high=0.9)), {"reduction": "sum"})]),
 )  # fmt: skip
 
 
@@ -352,8 +333,8 @@ binary_cross_entropy_with_logits = operator(
     0.6931
     """,
     decompose=_bce_logits_decompose,
-    samples=lambda: iter([Sample((_random((3, 4)), _uniform((3, 4), 1))),
-                          Sample((_random((3, 4)), _uniform((3, 4), 1), _uniform((4,)), _uniform((4,), 2)))]),
+    samples=lambda: iter([Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1))),
+                          Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1), floats(4, low=0.1, high=0.9), floats(4, low=0.1, high=0.9, seed=2)))]),
 )  # fmt: skip
 
 
@@ -379,6 +360,6 @@ kl_div = operator(
     logarithm too.
     """,
     decompose=_kl_decompose,
-    samples=lambda: iter([Sample((_random((3, 4)), _uniform((3, 4), 1)), {"reduction": "batchmean"}),
-                          Sample((_random((3, 4)), _random((3, 4), 1)), {"log_target": True})]),
+    samples=lambda: iter([Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1)), {"reduction": "batchmean"}),
+                          Sample((floats(3, 4), floats(3, 4, seed=1)), {"log_target": True})]),
 )  # fmt: skip

@@ -10,11 +10,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from ..errors import ArgumentError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
+from ._names import function
+from ._samples import floats
 
 __all__ = [
     "batch_norm", "batch_norm_backward", "batch_norm_train", "dropout", "group_norm", "instance_norm", "layer_norm",
@@ -29,12 +29,6 @@ def _sizes(shape: Any) -> str:
 def _channel(tensor: Any, ndim: int) -> Any:
     """A per-channel vector shaped to broadcast against (N, C, *)."""
     return tensor.reshape(1, -1, *(1,) * (ndim - 2))
-
-
-def _random(shape: tuple[int, ...], seed: int = 0, shift: float = 0.0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape) + shift)
 
 
 # -- batch norm ---------------------------------------------------------------------------------
@@ -97,10 +91,10 @@ def _batch_norm_decompose(
 
 def _batch_norm_samples() -> Iterator[Sample]:
     for shape in ((4, 3), (2, 3, 5), (2, 3, 4, 2)):
-        mean, var = _random((3,), 3), _random((3,), 4) ** 2 + 0.5
-        yield Sample((_random(shape), _random((3,), 1), _random((3,), 2), mean, var))
-        yield Sample((_random(shape), None, None, mean, var), {"eps": 1e-3})
-        yield Sample((_random(shape), _random((3,), 1), _random((3,), 2), None, None), {"training": True})
+        mean, var = floats(3, seed=3), floats(3, seed=4) ** 2 + 0.5
+        yield Sample((floats(*shape), floats(3, seed=1), floats(3, seed=2), mean, var))
+        yield Sample((floats(*shape), None, None, mean, var), {"eps": 1e-3})
+        yield Sample((floats(*shape), floats(3, seed=1), floats(3, seed=2), None, None), {"training": True})
 
 
 batch_norm = operator(
@@ -254,8 +248,8 @@ def _backward_shape(
 def _backward_samples() -> Iterator[Sample]:
     for sample in _batch_norm_samples():
         x, weight = sample.args[:2]
-        vectors = [_random((3,), seed) for seed in (7, 8, 9)]
-        yield Sample((_random(tuple(x.shape), 6), *vectors[:2], x, weight, vectors[2], _random((3,), 4) ** 2 + 0.5))
+        vectors = [floats(3, seed=seed) for seed in (7, 8, 9)]
+        yield Sample((floats(*x.shape, seed=6), *vectors[:2], x, weight, vectors[2], floats(3, seed=4) ** 2 + 0.5))
 
 
 batch_norm_backward = operator(
@@ -341,9 +335,9 @@ def _layer_norm_vjp(
 
 
 def _layer_norm_samples() -> Iterator[Sample]:
-    yield Sample((_random((4, 5)), (5,), _random((5,), 1), _random((5,), 2)))
-    yield Sample((_random((2, 3, 4)), (3, 4)), {"eps": 1e-3})
-    yield Sample((_random((2, 3, 4)), (4,), _random((4,), 1)))
+    yield Sample((floats(4, 5), (5,), floats(5, seed=1), floats(5, seed=2)))
+    yield Sample((floats(2, 3, 4), (3, 4)), {"eps": 1e-3})
+    yield Sample((floats(2, 3, 4), (4,), floats(4, seed=1)))
 
 
 layer_norm = operator(
@@ -424,11 +418,12 @@ group_norm = operator(
     """,
     shape=_group_norm_shape,
     decompose=_group_norm_decompose,
-    samples=lambda: iter([Sample((_random((2, 4, 3)), 2, _random((4,), 1), _random((4,), 2))),
-                          Sample((_random((2, 6, 2, 2)), 3))]),
+    samples=lambda: iter([Sample((floats(2, 4, 3), 2, floats(4, seed=1), floats(4, seed=2))),
+                          Sample((floats(2, 6, 2, 2), 3))]),
 )  # fmt: skip
 
 
+@function()
 def instance_norm(
     input: Any, running_mean: Any = None, running_var: Any = None, weight: Any = None, bias: Any = None,
     use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,

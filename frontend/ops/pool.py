@@ -15,6 +15,9 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic
+from ..tensor import Tensor
+from ._names import function
+from ._samples import floats
 
 __all__ = [
     "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool1d", "avg_pool2d",
@@ -119,21 +122,15 @@ def _max_pool_vjp(g: Any, out: Any, self: Any, **attrs: Any) -> tuple[Any]:
     return (max_pool2d_backward(g, self, out, **attrs),)
 
 
-def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
-
-
 def _max_samples() -> Iterator[Sample]:
-    yield Sample((_random((2, 3, 6, 6)), 2))
-    yield Sample((_random((2, 2, 7, 6)), 3), {"stride": 2, "padding": 1})
-    yield Sample((_random((3, 7, 5)), (2, 3)), {"stride": (2, 1), "ceil_mode": True})
-    yield Sample((_random((1, 2, 7, 7)), 2), {"stride": 3, "dilation": 2})
+    yield Sample((floats(2, 3, 6, 6), 2))
+    yield Sample((floats(2, 2, 7, 6), 3), {"stride": 2, "padding": 1})
+    yield Sample((floats(3, 7, 5), (2, 3)), {"stride": (2, 1), "ceil_mode": True})
+    yield Sample((floats(1, 2, 7, 7), 2), {"stride": 3, "dilation": 2})
 
 
 max_pool2d = operator(
-    "max_pool2d(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
+    "max_pool2d(Tensor input, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
     "bool ceil_mode=False) -> Tensor",
     """Maximum over windows of (N, C, H, W) or (C, H, W); `stride` defaults to `kernel_size`, the border counts as -inf.
 
@@ -169,7 +166,8 @@ def _max_indices_eager(
         y, z = rows + i * dilation[0], columns + j * dilation[1]
         inside = (y >= 0) & (y < self.shape[-2]) & (z >= 0) & (z < width)
         value = x[window]
-        better = inside & ((value > best) | (index < 0) | (value != value))
+        nan = xp.isnan(value) if value.dtype.kind not in "iub" else False
+        better = inside & ((value > best) | (index < 0) | nan)
         xp.copyto(best, value, where=better)
         xp.copyto(index, y * width + z, where=better)
     return best, index
@@ -183,7 +181,7 @@ def _max_indices_vjp(g: Any, out: Any, self: Any, **_: Any) -> tuple[Any]:
 
 
 max_pool2d_with_indices = operator(
-    "max_pool2d_with_indices(Tensor self, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
+    "max_pool2d_with_indices(Tensor input, int[2] kernel_size, int[2] stride=[], int[2] padding=0, int[2] dilation=1, "
     "bool ceil_mode=False) -> (Tensor, Tensor)",
     """`max_pool2d` and, as int64, where each maximum stands: row * W + column of the first one in its window.""",
     shape=_max_indices_shape,
@@ -233,11 +231,11 @@ def _max_backward_samples() -> Iterator[Sample]:
         x = sample.args[0]
         options = {"stride": (), "padding": (0, 0), "dilation": (1, 1), "ceil_mode": False, **sample.kwargs}
         out = max_pool2d(x, sample.args[1], **options)
-        yield Sample((_random(tuple(out.shape), 3), x.detach(), out.detach(), sample.args[1]), options)
+        yield Sample((floats(*out.shape, seed=3), x.detach(), out.detach(), sample.args[1]), options)
 
 
 max_pool2d_backward = operator(
-    "max_pool2d_backward(Tensor grad_output, Tensor self, Tensor out, int[2] kernel_size, int[2] stride=[], "
+    "max_pool2d_backward(Tensor grad_output, Tensor input, Tensor out, int[2] kernel_size, int[2] stride=[], "
     "int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor",
     """Gradient of `max_pool2d`: each window's gradient goes to the first of its maxima; linear in `grad_output`.""",
     shape=_max_backward_shape,
@@ -294,11 +292,11 @@ def _avg_pool_vjp(g: Any, _out: Any, _self: Any, **attrs: Any) -> tuple[Any]:
 
 
 def _avg_samples() -> Iterator[Sample]:
-    yield Sample((_random((2, 3, 6, 6)), 2))
-    yield Sample((_random((2, 2, 7, 6)), 3), {"stride": 2, "padding": 1})
-    yield Sample((_random((2, 2, 7, 6)), 3), {"stride": 2, "padding": 1, "count_include_pad": False})
-    yield Sample((_random((3, 7, 5)), (2, 3)), {"stride": (2, 1), "ceil_mode": True})
-    yield Sample((_random((1, 1, 4, 4)), 2), {"divisor_override": 3})
+    yield Sample((floats(2, 3, 6, 6), 2))
+    yield Sample((floats(2, 2, 7, 6), 3), {"stride": 2, "padding": 1})
+    yield Sample((floats(2, 2, 7, 6), 3), {"stride": 2, "padding": 1, "count_include_pad": False})
+    yield Sample((floats(3, 7, 5), (2, 3)), {"stride": (2, 1), "ceil_mode": True})
+    yield Sample((floats(1, 1, 4, 4), 2), {"divisor_override": 3})
 
 
 _AVG_ATTRS = (
@@ -307,7 +305,7 @@ _AVG_ATTRS = (
 )
 
 avg_pool2d = operator(
-    f"avg_pool2d(Tensor self, {_AVG_ATTRS}) -> Tensor",
+    f"avg_pool2d(Tensor input, {_AVG_ATTRS}) -> Tensor",
     """Mean over windows of (N, C, H, W) or (C, H, W); `stride` defaults to `kernel_size`.
 
     The border's zeros are counted unless `count_include_pad=False`; `divisor_override` replaces the count.
@@ -352,7 +350,7 @@ avg_pool2d_backward = operator(
     shape=_avg_backward_shape,
     eager=_avg_backward_eager,
     vjp=_avg_backward_vjp,
-    samples=lambda: iter([Sample((_random((2, 3, 3, 3)), (6, 6), 2)), Sample((_random((2, 3, 3, 3)), (5, 6), 3),
+    samples=lambda: iter([Sample((floats(2, 3, 3, 3), (6, 6), 2)), Sample((floats(2, 3, 3, 3), (5, 6), 3),
                                                                              {"stride": 2, "padding": 1})]),
 )  # fmt: skip
 
@@ -379,14 +377,12 @@ def _adaptive_avg_decompose(self: Any, *, output_size: Any) -> Any:
     kernel = _even_kernel(self.shape[-2:], size)
     if kernel is not None:
         return avg_pool2d(self, kernel)
-    from ..tensor import tensor
-
     matrices = []
     for n, o in zip(self.shape[-2:], size, strict=True):
         rows = np.zeros((o, int(n)))
         for row, (start, end) in zip(rows, _bins(int(n), o), strict=True):
             row[start:end] = 1 / (end - start)
-        matrices.append(tensor(rows, dtype=self.dtype))
+        matrices.append(Tensor._from_data(rows.astype(self.dtype.numpy)))
     return matrices[0] @ self @ matrices[1].transpose(0, 1)
 
 
@@ -398,13 +394,13 @@ def _even_kernel(shape: Any, size: Any) -> tuple[Any, ...] | None:
 
 
 def _adaptive_samples() -> Iterator[Sample]:
-    yield Sample((_random((2, 3, 6, 4)), 1))
-    yield Sample((_random((2, 3, 6, 4)), (3, 2)))
-    yield Sample((_random((2, 7, 5)), (3, 2)))
+    yield Sample((floats(2, 3, 6, 4), 1))
+    yield Sample((floats(2, 3, 6, 4), (3, 2)))
+    yield Sample((floats(2, 7, 5), (3, 2)))
 
 
 adaptive_avg_pool2d = operator(
-    "adaptive_avg_pool2d(Tensor self, int[2] output_size) -> Tensor",
+    "adaptive_avg_pool2d(Tensor input, int[2] output_size) -> Tensor",
     """Mean over a grid of `output_size` windows that covers the image, whatever its size.
 
     Window i of o over n elements runs from floor(i n / o) to ceil((i + 1) n / o).
@@ -433,7 +429,7 @@ def _adaptive_max_decompose(self: Any, *, output_size: Any) -> Any:
 
 
 adaptive_max_pool2d = operator(
-    "adaptive_max_pool2d(Tensor self, int[2] output_size) -> Tensor",
+    "adaptive_max_pool2d(Tensor input, int[2] output_size) -> Tensor",
     """Maximum over a grid of `output_size` windows that covers the image; see `adaptive_avg_pool2d`.""",
     decompose=_adaptive_max_decompose,
     samples=_adaptive_samples,
@@ -444,6 +440,7 @@ def _first(value: Any) -> Any:
     return value[0] if isinstance(value, (tuple, list)) and value else value
 
 
+@function()
 def max_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
 ) -> Any:
@@ -453,6 +450,7 @@ def max_pool1d(
     return max_pool2d(input.unsqueeze(-2), (1, k), (1, s), (0, p), (1, d), ceil_mode).squeeze(-2)
 
 
+@function()
 def avg_pool1d(
     input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True,
@@ -463,6 +461,7 @@ def avg_pool1d(
     return avg_pool2d(input.unsqueeze(-2), (1, k), (1, s), (0, p), ceil_mode, count_include_pad).squeeze(-2)
 
 
+@function()
 def adaptive_avg_pool1d(input: Any, output_size: Any) -> Any:
     """Mean over `output_size` windows that cover the last dimension of (N, C, L) or (C, L)."""
     return adaptive_avg_pool2d(input.unsqueeze(-2), (1, _first(output_size))).squeeze(-2)

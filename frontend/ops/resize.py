@@ -15,6 +15,8 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic
+from ..tensor import Tensor
+from ._samples import floats
 
 __all__ = ["pixel_shuffle", "pixel_unshuffle", "upsample_bilinear2d", "upsample_nearest2d"]
 
@@ -29,12 +31,6 @@ def _check_size(name: str, self: Any, output_size: Any) -> Spec:
                 f"output {tuple(output_size)}"
             )
     return Spec((*self.shape[:2], *output_size), self.dtype)
-
-
-def _random(shape: tuple[int, ...], seed: int = 0) -> Any:
-    from ..tensor import tensor
-
-    return tensor(np.random.default_rng((seed, *shape)).standard_normal(shape))
 
 
 # -- nearest ------------------------------------------------------------------------------------
@@ -61,12 +57,10 @@ def _nearest_eager(xp: Any, self: Any, *, output_size: Any, scales_h: Any, scale
 
 def _matrix(index: Any, weight: Any, size: int, like: Any) -> Any:
     """The (out, size) matrix that adds `weight` times element `index`, for each (index, weight) pair of columns."""
-    from ..tensor import tensor
-
     rows = np.zeros((len(index[0]), size))
     for at, w in zip(index, weight, strict=True):
         np.add.at(rows, (np.arange(len(at)), at), w)
-    return tensor(rows, dtype=like.dtype)
+    return Tensor._from_data(rows.astype(like.dtype.numpy))
 
 
 def _transposed_product(g: Any, high: Any, wide: Any) -> Any:
@@ -82,12 +76,12 @@ def _nearest_vjp(g: Any, _out: Any, _self: Any, *, output_size: Any, scales_h: A
 
 
 def _nearest_samples() -> Iterator[Sample]:
-    yield Sample((_random((2, 2, 3, 4)), (6, 8)))
-    yield Sample((_random((1, 2, 4, 5)), (7, 3)))
+    yield Sample((floats(2, 2, 3, 4), (6, 8)))
+    yield Sample((floats(1, 2, 4, 5), (7, 3)))
 
 
 upsample_nearest2d = operator(
-    "upsample_nearest2d(Tensor self, int[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor",
+    "upsample_nearest2d(Tensor input, int[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor",
     """Resize (N, C, H, W) to `output_size`, copying the element at floor(i * H / OH) (i / scale where a scale is given).
 
     >>> import pappus as pp
@@ -144,12 +138,12 @@ def _bilinear_vjp(
 
 def _bilinear_samples() -> Iterator[Sample]:
     for corners in (False, True):
-        yield Sample((_random((2, 2, 3, 4)), (6, 8), corners))
-        yield Sample((_random((1, 2, 5, 4)), (3, 7), corners))
+        yield Sample((floats(2, 2, 3, 4), (6, 8), corners))
+        yield Sample((floats(1, 2, 5, 4), (3, 7), corners))
 
 
 upsample_bilinear2d = operator(
-    "upsample_bilinear2d(Tensor self, int[2] output_size, bool align_corners=False, float? scales_h=None, "
+    "upsample_bilinear2d(Tensor input, int[2] output_size, bool align_corners=False, float? scales_h=None, "
     "float? scales_w=None) -> Tensor",
     """Resize (N, C, H, W) to `output_size` by linear interpolation along both dimensions.
 
@@ -193,7 +187,7 @@ def _product(sizes: Any) -> Any:
 
 
 pixel_shuffle = operator(
-    "pixel_shuffle(Tensor self, int upscale_factor) -> Tensor",
+    "pixel_shuffle(Tensor input, int upscale_factor) -> Tensor",
     """Rearrange (*, C r^2, H, W) to (*, C, H r, W r): r^2 channels become the r x r pixels of one.
 
     >>> import pappus as pp
@@ -201,7 +195,7 @@ pixel_shuffle = operator(
     pappus.Size([1, 2, 4, 6])
     """,
     decompose=_shuffle_decompose,
-    samples=lambda: iter([Sample((_random((2, 8, 2, 3)), 2)), Sample((_random((9, 2, 2)), 3))]),
+    samples=lambda: iter([Sample((floats(2, 8, 2, 3), 2)), Sample((floats(9, 2, 2), 3))]),
 )
 
 
@@ -221,8 +215,8 @@ def _unshuffle_decompose(self: Any, *, downscale_factor: int) -> Any:
 
 
 pixel_unshuffle = operator(
-    "pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor",
+    "pixel_unshuffle(Tensor input, int downscale_factor) -> Tensor",
     """Rearrange (*, C, H r, W r) to (*, C r^2, H, W): the inverse of `pixel_shuffle`.""",
     decompose=_unshuffle_decompose,
-    samples=lambda: iter([Sample((_random((2, 2, 4, 6)), 2)), Sample((_random((1, 3, 6)), 3))]),
+    samples=lambda: iter([Sample((floats(2, 2, 4, 6), 2)), Sample((floats(1, 3, 6), 3))]),
 )

@@ -45,11 +45,11 @@ static uint8_t *record(rng *r, pp_list list, size_t size) {
   return list.count ? bytes(list.at) + rng_below(r, list.count) * size : NULL;
 }
 
-/* A scalar of a table, NULL when the file leaves it at its default. */
+/* A scalar of a table, NULL when the file leaves it at its default, or when an earlier change broke the table. */
 static uint8_t *scalar(pp_reader *reader, pp_table t, uint32_t slot) {
   if (6 + 2 * slot > t.vtable_size) return NULL;
   uint16_t offset = pp_u16(reader->base + t.vtable + 4 + 2 * slot);
-  return offset ? bytes(reader->base) + t.at + offset : NULL;
+  return offset && offset + 8u <= t.size ? bytes(reader->base) + t.at + offset : NULL;
 }
 
 static void nudge_slot(rng *r, pp_reader *reader, pp_list tables, uint32_t slot, size_t size) {

@@ -1,0 +1,538 @@
+"""The backward pass: walk the tape from the newest node to the oldest and add up gradients.
+
+Nodes are numbered in the order they were made, and a node is always newer than the ones that made its operands, so taking
+the newest first is a topological order: when a node's turn comes, its gradient is complete.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from inspect import isgeneratorfunction
+from typing import Any
+
+import numpy as np
+
+from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
+from .source import user_location
+from .symbolic import SymbolicArray
+from .tape import Ghost, Node, caller, line_of, state
+from .tensor import Tensor
+
+__all__ = [
+    "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+]  # fmt: skip
+
+
+# -- grad mode ------------------------------------------------------------------------------------
+
+
+class set_grad_enabled:  # noqa: N801 - torch's name
+    """Switch recording on or off: at once when called, until the end of a `with` block, or for a decorated function."""
+
+    def __init__(self, mode: bool) -> None:
+        self._mode, self._saved = bool(mode), [state.grad]
+        state.grad = self._mode
+
+    def __enter__(self) -> set_grad_enabled:
+        state.grad = self._mode
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.grad = self._saved[-1]
+
+
+class _GradMode:
+    """A `with` block, or decorator, inside which grad mode has a fixed value; functions and generators alike."""
+
+    _value = False
+
+    def __new__(cls, function: Any = None) -> Any:
+        made = object.__new__(cls)
+        made._saved = []
+        if callable(function):  # used as @no_grad without parentheses
+            return made(function)
+        return made
+
+    _saved: list[bool]
+
+    def __enter__(self) -> _GradMode:
+        self._saved.append(state.grad)
+        state.grad = self._value
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.grad = self._saved.pop()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        cls = type(self)
+        if isgeneratorfunction(function):
+
+            @wraps(function)
+            def generate(*args: Any, **kwargs: Any) -> Any:
+                made = function(*args, **kwargs)
+                sent: Any = None
+                while True:
+                    with cls():
+                        try:
+                            item = made.send(sent)
+                        except StopIteration as stop:
+                            return stop.value
+                    sent = yield item
+
+            return generate
+
+        @wraps(function)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            with cls():
+                return function(*args, **kwargs)
+
+        return run
+
+
+class no_grad(_GradMode):  # noqa: N801 - torch's name
+    """Record nothing: results do not require grad. As `with pp.no_grad():` or `@pp.no_grad()`.
+
+    >>> import pappus as pp
+    >>> x = pp.ones(2, requires_grad=True)
+    >>> with pp.no_grad():
+    ...     (x * 2).requires_grad
+    False
+    """
+
+
+class enable_grad(_GradMode):  # noqa: N801 - torch's name
+    """Record again inside `no_grad`. As `with pp.enable_grad():` or `@pp.enable_grad()`."""
+
+    _value = True
+
+
+class inference_mode(_GradMode):  # noqa: N801 - torch's name
+    """The same as `no_grad`, under the name PyTorch code uses for evaluation."""
+
+    def __new__(cls, mode: Any = True) -> Any:
+        if mode is False:
+            return enable_grad()
+        return super().__new__(cls, mode if callable(mode) else None)
+
+
+def is_grad_enabled() -> bool:
+    """Whether operators are being recorded in this thread."""
+    return state.grad
+
+
+# -- backward -------------------------------------------------------------------------------------
+
+
+def _ones_like(tensor: Tensor) -> Tensor:
+    if isinstance(tensor._data, SymbolicArray):
+        from . import ops
+
+        return ops.full(tensor.shape, 1.0, dtype=tensor.dtype)  # type: ignore[no-any-return]
+    return Tensor._from_data(np.ones(tensor._data.shape, tensor._data.dtype))
+
+
+def _seed(output: Tensor, gradient: Tensor | None, what: str) -> Tensor:
+    if gradient is None:
+        if any(n != 1 for n in output._data.shape):
+            raise AutogradError(
+                f"{what}: the gradient can be left out only for a tensor with one element, this one has shape "
+                f"{list(output.shape)}; reduce it first, e.g. loss.mean(), or pass gradient="
+            ).at(None, user_location())
+        return _ones_like(output)
+    if not isinstance(gradient, Tensor):
+        raise ArgumentError(f"{what}: gradient must be a Tensor, got {type(gradient).__name__}")
+    if tuple(gradient._data.shape) != tuple(output._data.shape):
+        raise ShapeError(
+            f"{what}: gradient has shape {list(gradient.shape)} but the tensor has {list(output.shape)}; they must be equal"
+        ).at(None, user_location())
+    return gradient if gradient.dtype is output.dtype else gradient.to(output.dtype)
+
+
+def _require(output: Tensor, what: str) -> None:
+    if output._requires_grad:
+        return
+    if not isinstance(output, Tensor):
+        raise ArgumentError(f"{what}: expected a Tensor, got {type(output).__name__}")
+    reason = (
+        f"its type is {output.dtype}, and only floating-point tensors have gradients"
+        if not output.dtype.is_floating_point
+        else "no operand required grad, or it was computed under no_grad() or from detach()ed tensors"
+    )
+    raise AutogradError(
+        f"{what}: this tensor does not require grad: {reason}. Set requires_grad=True on the inputs you want gradients for"
+    ).at(None, user_location())
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Add the gradients of `tensors` (each a scalar unless `grad_tensors` gives its gradient) to `.grad` of the leaves.
+
+    With `inputs`, only of those. `create_graph` records the backward pass itself, for gradients of gradients.
+    Raises AutogradError when nothing requires grad, when the tape was used up by an earlier backward, or when a tensor
+    the gradient needs was changed in place.
+
+    >>> import pappus as pp
+    >>> x = pp.tensor([3.0], requires_grad=True)
+    >>> pp.autograd.backward((x**2).sum())
+    >>> x.grad
+    tensor([6.])
+    """
+    roots = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    seeds = list(grad_tensors) if isinstance(grad_tensors, (list, tuple)) else [grad_tensors] * len(roots)
+    for root in roots:
+        _require(root, "backward()")
+    seeds = [_seed(r, s, "backward()") for r, s in zip(roots, seeds, strict=True)]
+    keep = create_graph if retain_graph is None else retain_graph
+    if inputs is not None:
+        wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+        for leaf, found in zip(wanted, _walk(roots, seeds, keep, create_graph, wanted), strict=True):
+            if found is not None:
+                _accumulate(leaf, found, create_graph)
+        return
+    _walk(roots, seeds, keep, create_graph, None)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, without touching `.grad`.
+
+    An input that the outputs do not depend on raises AutogradError, unless `allow_unused` (it gets None) or
+    `materialize_grads` (it gets zeros).
+
+    >>> import pappus as pp
+    >>> x = pp.tensor(2.0, requires_grad=True)
+    >>> (dx,) = pp.autograd.grad(x**3, x, create_graph=True)
+    >>> pp.autograd.grad(dx, x)[0]
+    tensor(12.)
+    """
+    roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    seeds = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(roots)
+    for root in roots:
+        _require(root, "grad()")
+    for tensor in wanted:
+        _require(tensor, "grad() input")
+    seeds = [_seed(r, s, "grad()") for r, s in zip(roots, seeds, strict=True)]
+    found = _walk(roots, seeds, create_graph if retain_graph is None else retain_graph, create_graph, wanted)
+    for at, (one, tensor) in enumerate(zip(found, wanted, strict=True)):
+        if one is None:
+            if materialize_grads:
+                found[at] = _ones_like(tensor) * 0
+            elif not allow_unused:
+                raise AutogradError(
+                    f"grad(): the outputs do not depend on input {at} of shape {list(tensor.shape)}; "
+                    "pass allow_unused=True to get None for it"
+                ).at(None, user_location())
+    return tuple(found)
+
+
+def _accumulate(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
+    known = leaf._grad
+    if known is None:
+        # A copy: the same gradient may have gone to another leaf, or be a view of one.
+        if not create_graph and isinstance(gradient._data, np.ndarray):
+            gradient = Tensor._from_data(np.array(gradient._data, order="C"))
+        leaf._grad = gradient
+    else:
+        leaf._grad = known + gradient
+    if leaf._post_hooks:
+        for hook in list(leaf._post_hooks):
+            hook(leaf)
+
+
+def _run_hooks(hooks: Sequence[Any] | None, gradient: Tensor) -> Tensor:
+    for hook in list(hooks or ()):
+        changed = hook(gradient)
+        if changed is not None:
+            if not isinstance(changed, Tensor):
+                raise ArgumentError(f"a gradient hook must return a Tensor or None, got {type(changed).__name__}")
+            gradient = changed
+    return gradient
+
+
+def _walk(
+    roots: Sequence[Tensor], seeds: Sequence[Tensor], keep: bool, create_graph: bool, wanted: Sequence[Tensor] | None
+) -> list[Tensor | None]:
+    """Propagate `seeds` from `roots`. Returns the gradients of `wanted`, or, for None, adds to every leaf's `.grad`."""
+    pending: dict[Node, dict[int, Tensor]] = {}
+    queue: list[tuple[int, Node]] = []
+    leaves: dict[int, tuple[Tensor, Tensor]] = {}
+    capture: dict[tuple[int, int], Tensor] = {}
+    stops: set[tuple[int, int]] = set()
+    useful: set[Node] | None = None
+    if wanted is not None:
+        stops = {(id(t if t._node is None else t._node), t._index) for t in wanted}
+        useful = _reach([r._node for r in roots if r._node is not None], wanted)
+
+    def send(target: Any, index: int, gradient: Tensor) -> None:
+        if not isinstance(target, Node):
+            known = leaves.get(id(target))
+            leaves[id(target)] = (target, gradient if known is None else known[1] + gradient)
+            return
+        slots = pending.get(target)
+        if slots is None:
+            slots = pending[target] = {}
+            heapq.heappush(queue, (-target.seq, target))
+        slots[index] = gradient if index not in slots else slots[index] + gradient
+
+    saved, state.grad = state.grad, create_graph
+    place = None if keep else caller()
+    try:
+        for root, seed in zip(roots, seeds, strict=True):
+            send(root if root._node is None else root._node, root._index, seed)
+        while queue:
+            _, node = heapq.heappop(queue)
+            slots = pending.pop(node)
+            for index in slots:
+                if node.hooks is not None and index in node.hooks:
+                    slots[index] = _run_hooks(node.hooks[index], slots[index])
+                if (id(node), index) in stops:
+                    capture[id(node), index] = slots[index]
+            if useful is not None and node not in useful:
+                continue
+            for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
+                if edge is not None and gradient is not None:
+                    send(edge[0], edge[1], gradient)
+            if not keep:
+                node.free(place)
+        if wanted is None:
+            for leaf, gradient in leaves.values():
+                _accumulate(leaf, _run_hooks(leaf._hooks, gradient), create_graph)
+            return []
+        found: list[Tensor | None] = []
+        for tensor in wanted:
+            if tensor._node is None:
+                entry = leaves.get(id(tensor))
+                found.append(None if entry is None else _run_hooks(tensor._hooks, entry[1]))
+            else:
+                found.append(capture.get((id(tensor._node), tensor._index)))
+        return found
+    finally:
+        state.grad = saved
+
+
+def _reach(roots: Sequence[Node], wanted: Sequence[Tensor]) -> set[Node]:
+    """The nodes whose own gradients must be computed to reach `wanted`."""
+    targets = {id(t if t._node is None else t._node) for t in wanted}
+    oldest = min((t._node.seq for t in wanted if t._node is not None), default=-1)
+    has_leaf = any(t._node is None for t in wanted)
+    order: list[Node] = []
+    seen: set[Node] = set()
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node in seen or (not has_leaf and node.seq < oldest):
+            continue
+        seen.add(node)
+        order.append(node)
+        stack.extend(edge[0] for edge in node.edges if edge is not None and isinstance(edge[0], Node))
+    useful: set[Node] = set()
+    for node in sorted(order, key=lambda n: n.seq):
+        for edge in node.edges:
+            if edge is not None and (id(edge[0]) in targets or edge[0] in useful):
+                useful.add(node)
+                break
+    return useful
+
+
+# -- one node -------------------------------------------------------------------------------------
+
+
+class _Changed(Tensor):
+    """Stands for a saved tensor that was changed since: it has a shape and a type, and raises when its numbers are used."""
+
+    _why: InplaceError
+    _meta: Any
+
+    @property
+    def _data(self) -> Any:  # type: ignore[override]
+        raise self._why
+
+    @property
+    def shape(self) -> Any:
+        return self._meta.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._meta.shape)
+
+    @property
+    def dtype(self) -> Any:
+        return self._meta.dtype
+
+
+def _changed(node: Node, what: str, meta: Any, storage: Any, requires_grad: bool) -> Tensor:
+    out = Tensor.__new__(_Changed)
+    by, place = (storage.by, line_of(storage.place)) if storage is not None else ("an in-place operator", "<unknown>:0")
+    out._meta = meta
+    out._requires_grad = requires_grad
+    out._why = InplaceError(
+        f"{node.op.name}() at {node.location} saved {what} for the gradient; {by}() at {place} then changed it in place. "
+        "Use the out-of-place operator there (y = y + 1 instead of y += 1), or clone() the tensor first"
+    ).at(None, user_location())  # type: ignore[assignment]
+    return out
+
+
+def _saved(node: Node, arg: Any, version: int, create_graph: bool) -> Any:
+    """An operand as the gradient sees it: with its history for create_graph, else the numbers alone."""
+    if type(arg) is Ghost:
+        return arg
+    current = 0 if arg._storage is None else arg._storage.version
+    if version >= 0 and current != version:
+        return _changed(node, "its operand", Ghost(arg.shape, arg.dtype, False), arg._storage, arg._requires_grad)
+    return arg
+
+
+def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
+    """The gradient of every tensor operand of `node`, given those of its results, summed and cast to the operands."""
+    op = node.op
+    if node.freed:
+        first = f" by the backward at {line_of(node.freed)}" if isinstance(node.freed, tuple) else ""
+        raise AutogradError(
+            f"backward a second time through {op.name}() from {node.location}: what it saved was released{first}. "
+            "Pass retain_graph=True to the first backward, or compute the loss again; if the loop carries a tensor from "
+            "one step to the next, detach() it"
+        ).at(None, user_location())
+    versions = iter(node.versions)
+    inputs = [
+        [_saved(node, a, next(versions), create_graph) for a in arg]
+        if type(arg) is list
+        else (None if arg is None else _saved(node, arg, next(versions), create_graph))
+        for arg in node.args
+    ]
+    if op.multi:
+        g: Any = tuple(
+            slots[i] if i in slots else _zeros(shape, dtype) for i, (shape, dtype) in enumerate(node.metas or [_meta(slots)])
+        )
+    else:
+        g = slots[0]
+    if op.vjp is None:
+        found = _by_decomposition(node, g, inputs, create_graph)
+    else:
+        found = op.vjp(g, _results(node, g, create_graph), *inputs, **node.attrs)
+    if not isinstance(found, (tuple, list)):
+        found = (found,)
+    if len(found) != len(inputs):
+        raise AutogradError(f"the vjp of {op.name} gave {len(found)} gradients for {len(inputs)} operands")
+    return [None if gradient is None else _fit(gradient, arg) for gradient, arg in _pairs(found, inputs)]
+
+
+def _meta(slots: dict[int, Tensor]) -> Any:
+    return slots[0].shape, slots[0].dtype
+
+
+def _zeros(shape: Any, dtype: Any) -> Tensor:
+    from . import ops
+
+    return ops.full(shape, 0, dtype=dtype)  # type: ignore[no-any-return]
+
+
+def _pairs(found: Sequence[Any], inputs: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    for gradient, arg in zip(found, inputs, strict=True):
+        if arg is None:
+            continue
+        if isinstance(arg, list):
+            yield from zip(gradient if gradient is not None else [None] * len(arg), arg, strict=True)
+        else:
+            yield gradient, arg
+
+
+def _results(node: Node, g: Any, create_graph: bool) -> Any:
+    """The node's results for its vjp; where they were not saved, the gradients, which have the same shapes and types."""
+    if node.outs is None:
+        return g
+    outs = []
+    for index, array in enumerate(node.outs):
+        storage = node.out_storages[index]
+        meta = Tensor._from_data(array)
+        floating = meta.dtype.is_floating_point
+        if storage.version != node.out_versions[index]:
+            outs.append(_changed(node, "its result", Ghost(meta.shape, meta.dtype, False), storage, floating))
+            continue
+        out = Tensor._from_data(array, requires_grad=floating)
+        if floating:
+            out._node, out._index = node, index
+        outs.append(out)
+    return tuple(outs) if node.op.multi else outs[0]
+
+
+def _by_decomposition(node: Node, g: Any, inputs: Sequence[Any], create_graph: bool) -> Any:
+    """The gradient of an operator without vjp: differentiate its decomposition at the saved operands."""
+    from . import ops
+
+    if node.op.decompose is None:
+        raise AutogradError(
+            f"{node.op.name}() at {node.location} has no gradient; detach() its operand if none should flow"
+        ).at(None, user_location())
+
+    def stand_in(arg: Any) -> Any:
+        if arg is None or isinstance(arg, (list, tuple)):
+            return None if arg is None else [stand_in(a) for a in arg]
+        if not arg._requires_grad:
+            return arg
+        if create_graph:
+            return ops.alias(arg)
+        return Tensor._from_data(arg._data, requires_grad=True)
+
+    with enable_grad():
+        proxies = [stand_in(a) for a in inputs]
+        out = node.op.decompose(*proxies, **node.attrs)
+    flat = [p for proxy in proxies for p in (proxy if isinstance(proxy, list) else [proxy])]
+    wanted = [p for p in flat if p is not None and p._requires_grad]
+    outs = list(out) if isinstance(out, (tuple, list)) else [out]
+    seeds = list(g) if isinstance(g, tuple) else [g]
+    some = [(o, s) for o, s in zip(outs, seeds, strict=True) if o._requires_grad]
+    found = iter(
+        grad([o for o, _ in some], wanted, [s for _, s in some], create_graph=create_graph, allow_unused=True) if some else ()
+    )
+    given = {id(p): f for p, f in zip(wanted, found, strict=False)}
+    return [
+        [given.get(id(p)) for p in proxy] if isinstance(proxy, list) else given.get(id(proxy)) for proxy in proxies
+    ]
+
+
+def _fit(gradient: Tensor, arg: Any) -> Tensor | None:
+    """Sum a gradient over broadcast dimensions and cast it to the operand's type."""
+    if not arg.requires_grad:
+        return None
+    shape = arg.shape if type(arg) is not Tensor else arg._data.shape
+    if gradient._data.shape != shape:
+        gradient = sum_to_size(gradient, tuple(shape))
+    if gradient.dtype is not arg.dtype:
+        from . import ops
+
+        gradient = ops.to_dtype(gradient, arg.dtype)
+    return gradient
+
+
+def sum_to_size(tensor: Tensor, shape: tuple[Any, ...]) -> Tensor:
+    """Sum over the dimensions along which `shape` was broadcast to the tensor's shape."""
+    from . import ops
+    from .symbolic import same_size
+
+    have = tuple(tensor._data.shape)
+    lead = len(have) - len(shape)
+    dims = list(range(lead))
+    for at, (n, m) in enumerate(zip(have[lead:], shape, strict=True)):
+        if not same_size(n, m):
+            if isinstance(m, int) and m == 1:
+                dims.append(at + lead)
+            elif n != m:
+                raise ShapeError(f"a gradient of shape {list(have)} does not fit an operand of shape {list(shape)}")
+    if dims:
+        tensor = ops.sum(tensor, tuple(dims), keepdim=True)
+    return ops.view(tensor, shape) if lead else tensor

@@ -1,0 +1,439 @@
+"""The one door: every operator call, and every in-place write, goes through here.
+
+`call(op, args, attrs)` hands the call to the innermost `Mode` of this thread (capture, fake-quantize, profile ...), or, when
+there is none, runs it: take the arrays, run the kernel, wrap the result, and write a tape node if a gradient is wanted.
+Nothing else intercepts operators.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dtypes
+from .errors import ArgumentError, InplaceError, PappusError, ShapeError, UnsupportedError
+from .schema import compile_front, describe
+from .source import user_frame, user_location
+from .symbolic import SymbolicArray, SymInt
+from .tape import Ghost, Node, Storage, caller, state
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .opdef import OpDef
+
+__all__ = [
+    "Mode", "assign", "call", "current_mode", "eager_assign", "eager_call", "infer", "record", "user_frame", "user_location",
+]  # fmt: skip
+
+Result = Any  # Tensor | tuple[Tensor, ...]; Any because operators are called dynamically
+
+
+class Mode:
+    """Something that sees operator calls before they run; `with mode:` puts it on top of this thread's stack.
+
+    While one of its methods runs, the modes below it are current, so that calling an operator there reaches them (and in
+    the end the eager engine); `with self:` inside a method sends nested calls to this mode again.
+    """
+
+    _outer: list[Any]
+
+    def call(self, op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
+        """An operator was called with tensors `args` (None or lists where the schema says so)."""
+        return call(op, args, attrs)
+
+    def assign(self, target: Tensor, value: Tensor) -> None:
+        """The elements of `target` are to become those of `value`, which has the same shape and type."""
+        assign(target, value)
+
+    def concretize(self, tensor: Tensor, what: str) -> Any:
+        """Python asked for the numbers of a symbolic tensor; `what` says how ("item()", "bool()")."""
+        raise UnsupportedError(f"{what}: {type(self).__name__} has no numbers to give")
+
+    def scalar(self, value: Any, dtype: dtypes.DType) -> Tensor:
+        """A size (SymInt) was used as a number in tensor arithmetic: the 0-d tensor that stands for it."""
+        return Tensor._from_data(np.array(int(value), dtype.numpy))
+
+    def __enter__(self) -> Any:
+        if "_outer" not in self.__dict__:
+            self._outer = []
+        self._outer.append(state.mode)
+        state.mode = _Level(self, state.mode)
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.mode = self._outer.pop()
+
+
+class _Level:
+    """One entry of the mode stack: a mode and the entry below it."""
+
+    __slots__ = ("below", "mode")
+
+    def __init__(self, mode: Mode, below: _Level | None) -> None:
+        self.mode, self.below = mode, below
+
+    def run(self, method: Callable[..., Any], *args: Any) -> Any:
+        state.mode = self.below
+        try:
+            return method(*args)
+        finally:
+            state.mode = self
+
+    def concretize(self, tensor: Tensor, what: str) -> Any:
+        return self.run(self.mode.concretize, tensor, what)
+
+
+def current_mode() -> Mode | None:
+    """The innermost mode of this thread, None when operators simply run."""
+    level = state.mode
+    return None if level is None else level.mode
+
+
+def call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
+    """Call an operator on tensors: through the innermost mode, or eagerly."""
+    level = state.mode
+    if level is None:
+        return eager_call(op, args, attrs)
+    if op.inline:
+        return op.decompose(*args, **attrs)  # type: ignore[misc]
+    return level.run(level.mode.call, op, args, attrs)
+
+
+# -- floating-point warnings ----------------------------------------------------------------------
+# Division by zero and overflow give inf and nan, as IEEE says, without numpy's warnings. Entering np.errstate costs 0.7 us
+# per call; setting its context variable to a prepared value costs a tenth of that.
+
+try:
+    from numpy._core.umath import _extobj_contextvar as _errors
+
+    with np.errstate(all="ignore"):
+        _SILENT = _errors.get()
+except ImportError:  # pragma: no cover - numpy without this private name: warnings stay on
+    import contextvars
+
+    _errors, _SILENT = contextvars.ContextVar("unused"), None
+
+
+def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
+    """Run an operator on numpy arrays and write a tape node if one of its operands wants a gradient."""
+    kernel = op.eager
+    if kernel is None:
+        return op.decompose(*args, **attrs)  # type: ignore[misc]
+    token = _errors.set(_SILENT)
+    try:
+        if op.check:
+            op.shape(*args, **attrs)
+        if op.has_list:
+            found = kernel(np, *[_arrays(a) for a in args], **attrs)
+        else:
+            found = kernel(np, *[None if a is None else a._data for a in args], **attrs)
+    except Exception as error:
+        _explain(error, op, args, attrs)
+        raise
+    finally:
+        _errors.reset(token)
+    if op.multi:
+        outs = tuple([_wrap(array) for array in found])
+        if state.grad and op.differentiable:
+            _record_if_wanted(op, args, attrs, outs)
+        return outs
+    out = Tensor.__new__(Tensor)
+    out._data = found if type(found) is np.ndarray else np.asarray(found)
+    if op.view:
+        base = args[0]
+        if np.may_share_memory(out._data, base._data):
+            storage = base._storage
+            if storage is None:
+                storage = base._storage = Storage()
+            out._storage = storage
+            out._base = base if base._base is None else base._base
+    if state.grad and op.differentiable:
+        for arg in args:
+            if arg is not None and (type(arg) is list or arg._requires_grad):
+                _record_if_wanted(op, args, attrs, (out,))
+                break
+    return out
+
+
+def _arrays(arg: Any) -> Any:
+    if type(arg) is list:
+        return [a._data for a in arg]
+    return None if arg is None else arg._data
+
+
+def _wrap(array: Any) -> Tensor:
+    out = Tensor.__new__(Tensor)
+    out._data = array if type(array) is np.ndarray else np.asarray(array)
+    return out
+
+
+def _explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> None:
+    """Raise the error the user should see: the shape rule's if it has one, else the kernel's, with operands and line."""
+    if not isinstance(error, PappusError):
+        known = (ValueError, TypeError, IndexError, OverflowError)
+        if not isinstance(error, known):
+            return
+        try:
+            op.shape(*args, **attrs)
+        except PappusError as better:
+            raise better.at(op.name, user_location(), describe(args)) from None
+        except Exception:
+            pass
+        raise ArgumentError(f"{op.name}: {error}").at(op.name, user_location(), describe(args)) from error
+    error.at(op.name, user_location(), describe(args))
+
+
+# -- recording ------------------------------------------------------------------------------------
+
+
+def _record_if_wanted(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[Tensor, ...]) -> None:
+    for arg in args:
+        if arg is None:
+            continue
+        if any(a._requires_grad for a in arg) if type(arg) is list else arg._requires_grad:
+            record(op, args, attrs, outs)
+            return
+
+
+def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[Tensor, ...]) -> Node | None:
+    """Write the tape node for a call whose results are `outs`, and mark them as requiring grad.
+
+    For modes that make the results themselves; eager calls do this on their own. Returns None if no result is floating
+    point.
+    """
+    edges: list[Any] = []
+    versions: list[int] = []
+    keeps = op.keeps
+    kept = []
+    for at, arg in enumerate(args):
+        if type(arg) is list:
+            kept.append([_keep(a, keeps[at], edges, versions) for a in arg])
+        elif arg is None:
+            kept.append(None)
+        else:
+            kept.append(_keep(arg, keeps[at], edges, versions))
+    node = Node(op, kept, attrs, edges, versions)
+    node.place = caller()
+    some = False
+    for index, out in enumerate(outs):
+        if out.dtype.is_floating_point:
+            some = True
+            out._requires_grad = True
+            out._node = node
+            out._index = index
+    if not some:
+        return None
+    if op.keeps_out:
+        node.outs = tuple([out._data for out in outs])
+        storages = []
+        for out in outs:
+            if out._storage is None:
+                out._storage = Storage()
+            storages.append(out._storage)
+        node.out_storages = tuple(storages)
+        node.out_versions = tuple([s.version for s in storages])
+    if len(outs) > 1:
+        node.metas = tuple([(out._data.shape, out.dtype) for out in outs])
+    return node
+
+
+def _keep(arg: Tensor, wanted: bool, edges: list[Any], versions: list[int]) -> Any:
+    node = arg._node
+    if arg._requires_grad:
+        edges.append((node, arg._index) if node is not None else (arg, 0))
+    else:
+        edges.append(None)
+    if wanted:
+        storage = arg._storage
+        versions.append(0 if storage is None else storage.version)
+        return arg
+    versions.append(-1)
+    return Ghost(arg._data.shape, arg.dtype, arg._requires_grad)
+
+
+# -- in-place writes ------------------------------------------------------------------------------
+
+
+def assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
+    """Write the elements of `value` into the memory of `target`: the only way a tensor changes.
+
+    `value` has the shape and type of `target`. With grad mode on, `target` takes over the history of `value`.
+    Raises InplaceError where that would lose a gradient: on a leaf that requires grad, and on a view.
+    """
+    level = state.mode
+    if level is not None:
+        level.run(level.mode.assign, target, value)
+    else:
+        eager_assign(target, value, by)
+
+
+def eager_assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
+    """`assign` without modes."""
+    check_assign(target, value, by)
+    array = target._data
+    if not array.flags.writeable:
+        raise InplaceError(
+            f"{by}: several elements of this tensor share one memory location (it was made by expand, or wraps a "
+            "read-only array); call .clone() first"
+        ).at(by, user_location())
+    array[...] = value._data
+    touch(target, by)
+
+
+def touch(target: Tensor, by: str) -> None:
+    """Note that the memory of `target` has changed, and the user's line that changed it."""
+    storage = target._storage
+    if storage is None:
+        storage = target._storage = Storage()
+    storage.version += 1
+    storage.by = by
+    storage.place = caller()
+
+
+def check_assign(target: Tensor, value: Tensor, by: str) -> None:
+    """Refuse in-place writes that would lose a gradient; let `target` take over the history of `value`."""
+    if target._data.shape != value._data.shape:
+        raise ShapeError(
+            f"{by}: the result has shape {list(value.shape)}, which does not fit in place into {list(target.shape)}; "
+            "use the out-of-place operator"
+        ).at(by, user_location())
+    if not state.grad or not (target._requires_grad or value._requires_grad):
+        return
+    if target._requires_grad and target._node is None:
+        raise InplaceError(
+            f"{by}: a leaf tensor that requires grad cannot be changed in place, its gradient would belong to the old "
+            "numbers; do it under `with pp.no_grad():`, or use the out-of-place operator"
+        ).at(by, user_location())
+    if target._base is not None:
+        base = target._base
+        kind = "a leaf that requires grad" if base._requires_grad and base._node is None else "another tensor"
+        raise InplaceError(
+            f"{by}: this tensor is a view of {kind}, and the gradient cannot follow a change through a view; "
+            "assign by index on the base (base[i] = value), clone() the view first, or use the out-of-place operator"
+        ).at(by, user_location())
+    target._node, target._index, target._requires_grad = value._node, value._index, value._requires_grad
+
+
+# -- shapes without numbers -----------------------------------------------------------------------
+
+
+class _Infer(Mode):
+    """Runs operators on shapes and types only; inner operators are inferred too."""
+
+    def call(self, op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
+        with self:
+            specs = op.shape(*args, **attrs)
+        if op.multi:
+            return tuple(Tensor._from_data(SymbolicArray(tuple(s.shape), s.dtype)) for s in specs)
+        return Tensor._from_data(SymbolicArray(tuple(specs.shape), specs.dtype))
+
+
+def infer_by_decomposition(op: OpDef, specs: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """The result's Spec from running the decomposition on shapes only."""
+    from .opdef import Spec
+
+    def lift(spec: Any) -> Any:
+        if spec is None:
+            return None
+        if isinstance(spec, (list, tuple)):
+            return [lift(s) for s in spec]
+        return Tensor._from_data(SymbolicArray(tuple(spec.shape), spec.dtype))
+
+    if op.decompose is None:
+        raise UnsupportedError(f"operator {op.name} has neither a shape rule nor a decomposition")
+    saved, state.grad = state.grad, False
+    below, state.mode = state.mode, None
+    try:
+        with _Infer():
+            out = op.decompose(*[lift(s) for s in specs], **attrs)
+    finally:
+        state.grad, state.mode = saved, below
+    if isinstance(out, tuple):
+        return tuple(Spec(tuple(o.shape), o.dtype) for o in out)
+    return Spec(tuple(out.shape), out.dtype)
+
+
+def infer(op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    """The Spec (or tuple of Specs) of a call's results, from its arguments' shapes and types."""
+    try:
+        return op.shape(*args, **attrs)
+    except PappusError as error:
+        error.at(op.name, user_location(), describe(args))
+        raise
+
+
+# -- the checking front of every operator ---------------------------------------------------------
+
+
+def tensor_arg(op: OpDef, name: str, value: Any) -> Tensor:
+    """Refuse what is not a tensor, naming the way out."""
+    hint = "; wrap it with pappus.tensor(...)" if isinstance(value, (int, float, list, tuple, np.ndarray)) else ""
+    raise ArgumentError(f"{op.name}: argument '{name}' must be a Tensor, got {type(value).__name__}{hint}").at(
+        op.name, user_location()
+    )
+
+
+def list_arg(op: OpDef, name: str, value: Any) -> list[Any]:
+    """A list of tensors from any sequence of them."""
+    if isinstance(value, Tensor) or not hasattr(value, "__iter__"):
+        raise ArgumentError(f"{op.name}: argument '{name}' must be a list of Tensors, got {type(value).__name__}").at(
+            op.name, user_location()
+        )
+    items = list(value)
+    for item in items:
+        if item is not None and not isinstance(item, Tensor):
+            tensor_arg(op, name, item)
+    return items
+
+
+def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Turn Python numbers among the operands into 0-d tensors of the type they take next to the others."""
+    params = op.schema.tensors
+    operands = []
+    for param, value in zip(params, args, strict=True):
+        if "Scalar" not in param.type or value is None:
+            continue
+        if isinstance(value, Tensor):
+            operands.append((value.dtype, value.ndim, value._wrapped))
+        elif isinstance(value, (bool, int, float, np.number, np.bool_, SymInt)):
+            operands.append((dtypes.of_value(value), 0, True))
+        else:
+            tensor_arg(op, param.name, value)
+    tensors = [o for o in operands if not o[2]]
+    out: list[Any] = []
+    for param, value in zip(params, args, strict=True):
+        if value is None or isinstance(value, Tensor) or "Scalar" not in param.type:
+            out.append(value)
+            continue
+        dtype = dtypes.result_type([*tensors, (dtypes.of_value(value), 0, True)] if tensors else operands)
+        if "like_self" in op.tags:  # the result has the first operand's type whatever the number is
+            dtype = args[0].dtype
+        out.append(number(value, dtype))
+    return tuple(out)
+
+
+def number(value: Any, dtype: dtypes.DType) -> Tensor:
+    """A Python number as a 0-d tensor that takes no part in choosing the result's type."""
+    if isinstance(value, SymInt):
+        level = state.mode
+        found: Tensor = level.run(level.mode.scalar, value, dtype) if level else Tensor._from_data(np.array(int(value)))
+        return found
+    out = Tensor.__new__(Tensor)
+    if dtype.category == 1 and isinstance(value, int):
+        bits = 8 * dtype.itemsize
+        value &= (1 << bits) - 1  # wraps around like C
+        if dtype.is_signed and value >> (bits - 1):
+            value -= 1 << bits
+    out._data = np.array(value, dtype.numpy)
+    out._wrapped = True
+    return out
+
+
+def make_front(op: OpDef) -> Callable[..., Any]:
+    """The operator's public function: checks arguments by the schema, then `call`."""
+    helpers = {
+        "Tensor": Tensor, "call": call, "tensor_arg": tensor_arg, "list_arg": list_arg, "number_args": number_args,
+    }  # fmt: skip
+    return compile_front(op.schema, op, helpers)

@@ -1,0 +1,149 @@
+"""`x[...]` and `x[...] = v`: basic indexing through views, advanced indexing through the operators index and index_put."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .dispatch import assign
+from .errors import ArgumentError, DimError
+from .symbolic import SymInt
+from .tape import state
+from .tensor import Tensor
+
+__all__ = ["get_item", "set_item"]
+
+_FULL = slice(None)
+
+
+def _normalise(x: Tensor, index: Any) -> list[Any]:
+    """The index as a list with one entry per dimension (plus None entries), bool masks expanded, ellipsis filled."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    if isinstance(index, list) and any(isinstance(i, (slice, type(None), type(Ellipsis), list, Tensor)) for i in index):
+        items = list(index) if not any(isinstance(i, list) for i in index) else [index]
+    out: list[Any] = []
+    used = 0
+    for item in items:
+        if isinstance(item, (list, np.ndarray)) or (isinstance(item, (tuple, range))):
+            item = _as_tensor(item)
+        if isinstance(item, np.integer):
+            item = int(item)
+        if isinstance(item, Tensor) and item.ndim == 0 and item.dtype.category == 1 and not item.is_symbolic:
+            item = int(item.item())
+        if isinstance(item, (bool, np.bool_)):
+            raise ArgumentError("indexing with a single bool is not supported; use x[None] or x[None][:0]")
+        if isinstance(item, Tensor):
+            if item.dtype.is_floating_point:
+                raise DimError(f"tensors used as indices must be integer or bool, got {item.dtype}; use .long()")
+            used += max(item.ndim, 1) if item.dtype.category == 0 else 1
+        elif item is not None and item is not Ellipsis:
+            if not isinstance(item, (int, slice, SymInt)):
+                if not hasattr(item, "__index__"):
+                    raise ArgumentError(
+                        f"cannot index with {type(item).__name__}; use ints, slices, None, ..., lists or integer/bool tensors"
+                    )
+                item = item.__index__()
+            used += 1
+        out.append(item)
+    rank = x.ndim
+    if used > rank:
+        raise DimError(f"too many indices: {used} for a tensor of {rank} dimensions, shape {list(x.shape)}")
+    at = next((i for i, item in enumerate(out) if item is Ellipsis), None)
+    if at is None:
+        return out
+    return out[:at] + [_FULL] * (rank - used) + [i for i in out[at + 1 :] if i is not Ellipsis]
+
+
+def _as_tensor(item: Any) -> Tensor:
+    from . import ops
+
+    array = np.asarray([int(i) if isinstance(i, Tensor) else i for i in item] if isinstance(item, (list, tuple)) else item)
+    if array.size == 0:
+        array = array.astype(np.int64)
+    return ops.tensor(array)  # type: ignore[no-any-return]
+
+
+def _basic(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
+    """Apply ints, slices and None. Returns the view, and the tensor indices by dimension of it (None where none is)."""
+    from . import ops
+
+    dim = 0
+    advanced: list[Any] = []
+    for item in items:
+        if isinstance(item, slice):
+            step = 1 if item.step is None else item.step
+            if not (item.start is None and item.stop is None and step == 1):
+                x = ops.slice(x, dim, item.start, item.stop, step)
+            advanced.append(None)
+            dim += 1
+        elif item is None:
+            x = ops.unsqueeze(x, dim)
+            advanced.append(None)
+            dim += 1
+        elif isinstance(item, Tensor):
+            if item.dtype.category == 0 and item.ndim:
+                for d in range(item.ndim):
+                    if not item.is_symbolic and item.shape[d] != x.shape[dim + d]:
+                        raise DimError(
+                            f"bool index of shape {list(item.shape)} does not fit dimensions {dim}.. of shape {list(x.shape)}"
+                        )
+                for part in ops.unbind(ops.nonzero(item), 1):
+                    advanced.append(part)
+                dim += item.ndim
+            else:
+                advanced.append(item)
+                dim += 1
+        else:
+            x = ops.select(x, dim, item)
+    return x, advanced
+
+
+def get_item(x: Tensor, index: Any) -> Tensor:
+    """`x[index]`: a view for ints, slices, None and `...`; a copy for lists and integer or bool tensors."""
+    from . import ops
+
+    view, advanced = _basic(x, _normalise(x, index))
+    if any(a is not None for a in advanced):
+        return ops.index(view, advanced)  # type: ignore[no-any-return]
+    return ops.alias(view) if view is x else view
+
+
+def set_item(x: Tensor, index: Any, value: Any) -> None:
+    """`x[index] = value`: writes into x's memory; with gradients on, x takes over the history of the result."""
+    from . import ops
+
+    if not isinstance(value, Tensor):
+        value = ops.tensor(value, dtype=x.dtype)
+    elif value.dtype is not x.dtype:
+        value = ops.to_dtype(value, x.dtype)
+    items = _normalise(x, index)
+    tracked = state.grad and (x._requires_grad or value._requires_grad)
+    if len(items) == 1 and isinstance(items[0], Tensor) and items[0].dtype.category == 0 and value.ndim == 0:
+        mask = items[0]
+        while mask.ndim < x.ndim:
+            mask = ops.unsqueeze(mask, -1)
+        assign(x, ops.where(mask, value, x), "__setitem__")
+        return
+    if not tracked:
+        target, advanced = _basic(x, items)
+        if any(a is not None for a in advanced):
+            assign(target, ops.index_put(target, advanced, value), "__setitem__")
+        else:
+            assign(target, _shaped(value, target), "__setitem__")
+        return
+    # Positions of the chosen elements in x: numbers written there by one index_put, whatever the index was.
+    positions, advanced = _basic(ops.arange(x.shape.numel()).view(x.shape), items)
+    if any(a is not None for a in advanced):
+        positions = ops.index(positions, advanced)
+    flat = ops.index_put(ops.view(x, (-1,)), [ops.reshape(positions, (-1,))], ops.reshape(_shaped(value, positions), (-1,)))
+    assign(x, ops.view(flat, x.shape), "__setitem__")
+
+
+def _shaped(value: Tensor, target: Tensor) -> Tensor:
+    """`value` broadcast to the shape of `target`; leading sizes of 1 that it has too many are dropped, as numpy does."""
+    from . import ops
+
+    while value.ndim > target.ndim and value.shape[0] == 1:
+        value = ops.select(value, 0, 0)
+    return value if value._data.shape == target._data.shape else ops.expand(value, tuple(target.shape))

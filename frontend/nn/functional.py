@@ -1,0 +1,451 @@
+"""Functions of `pappus.nn.functional`: operators under torch's names and signatures, without state of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pappus.frontend import ops
+from pappus.frontend.dispatch import assign
+from pappus.frontend.dtypes import int64
+from pappus.frontend.errors import ArgumentError, ShapeError
+from pappus.frontend.tensor import Tensor
+from pappus.frontend.autograd import no_grad
+
+# Operators whose signature is torch's already.
+from pappus.frontend.ops import (
+    adaptive_avg_pool1d as adaptive_avg_pool1d,
+    avg_pool1d as avg_pool1d,
+    conv1d as conv1d,
+    conv2d as conv2d,
+    conv3d as conv3d,
+    conv_transpose1d as conv_transpose1d,
+    conv_transpose2d as conv_transpose2d,
+    conv_transpose3d as conv_transpose3d,
+    linear as linear,
+    max_pool1d as max_pool1d,
+    pixel_shuffle as pixel_shuffle,
+    pixel_unshuffle as pixel_unshuffle,
+    scaled_dot_product_attention as scaled_dot_product_attention,
+    sigmoid as sigmoid,
+    tanh as tanh,
+)
+
+# -- activations --------------------------------------------------------------------------------
+# `inplace` is accepted and only saves memory in torch: here the result is always a new tensor.
+
+
+def relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """max(x, 0)."""
+    return ops.relu(input)  # type: ignore[no-any-return]
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """min(max(x, 0), 6)."""
+    return ops.relu6(input)  # type: ignore[no-any-return]
+
+
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """x where positive, else negative_slope * x."""
+    return ops.leaky_relu(input, negative_slope)  # type: ignore[no-any-return]
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """x where positive, else alpha * (exp(x) - 1)."""
+    return ops.elu(input, alpha)  # type: ignore[no-any-return]
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """x * Phi(x), the normal distribution function; or with "tanh" its approximation."""
+    return ops.gelu(input, approximate=approximate)  # type: ignore[no-any-return]
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * sigmoid(x)."""
+    return ops.silu(input)  # type: ignore[no-any-return]
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * tanh(softplus(x))."""
+    return ops.mish(input)  # type: ignore[no-any-return]
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """x * relu6(x + 3) / 6."""
+    return ops.hardswish(input)  # type: ignore[no-any-return]
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """relu6(x + 3) / 6."""
+    return ops.hardsigmoid(input)  # type: ignore[no-any-return]
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """x limited to [min_val, max_val]."""
+    return ops.hardtanh(input, min_val, max_val)  # type: ignore[no-any-return]
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * x)) / beta, or x where beta * x is above the threshold."""
+    return ops.softplus(input, beta, threshold)  # type: ignore[no-any-return]
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """x where positive, else weight * x, with one weight or one per channel."""
+    return ops.prelu(input, weight)  # type: ignore[no-any-return]
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """a * sigmoid(b) for the halves a, b of a dimension."""
+    return ops.glu(input, dim)  # type: ignore[no-any-return]
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """log(sigmoid(x)), without underflow."""
+    return -ops.softplus(-input)  # type: ignore[no-any-return]
+
+
+def softsign(input: Tensor) -> Tensor:
+    """x / (1 + |x|)."""
+    return input / (input.abs() + 1)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """x - tanh(x)."""
+    return input - input.tanh()
+
+
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along `dim`.
+
+    >>> import pappus as pp
+    >>> softmax(pp.zeros(2), dim=0).tolist()
+    [0.5, 0.5]
+    """
+    return ops.softmax(input, _softmax_dim(input, dim), dtype=dtype)  # type: ignore[no-any-return]
+
+
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """log(softmax(x)) along `dim`, without underflow."""
+    return ops.log_softmax(input, _softmax_dim(input, dim), dtype=dtype)  # type: ignore[no-any-return]
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """softmax(-x) along `dim`."""
+    return ops.softmax(-input, _softmax_dim(input, dim), dtype=dtype)  # type: ignore[no-any-return]
+
+
+def _softmax_dim(input: Tensor, dim: int | None) -> int:
+    """torch's implicit choice, kept for old code."""
+    if dim is not None:
+        return dim
+    return 0 if input.ndim in (0, 1, 3) else 1
+
+
+def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
+    """x divided by its p-norm along `dim` (at least eps)."""
+    return input / ops.norm(input, p, dim, keepdim=True).clamp(min=eps)
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """The cosine of the angle between two tensors' vectors along `dim`."""
+    a = ops.norm(x1, 2.0, dim, keepdim=True).clamp(min=eps)
+    b = ops.norm(x2, 2.0, dim, keepdim=True).clamp(min=eps)
+    return ((x1 / a) * (x2 / b)).sum(dim)  # type: ignore[no-any-return]
+
+
+# -- pooling ------------------------------------------------------------------------------------
+
+
+def max_pool2d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """Maximum over windows of (N, C, H, W) or (C, H, W); with `return_indices` also where the maxima stand."""
+    op = ops.max_pool2d_with_indices if return_indices else ops.max_pool2d
+    return op(input, kernel_size, () if stride is None else stride, padding, dilation, ceil_mode)
+
+
+def avg_pool2d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True, divisor_override: int | None = None,
+) -> Any:  # fmt: skip
+    """Mean over windows of (N, C, H, W) or (C, H, W)."""
+    stride = () if stride is None else stride
+    return ops.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def _adaptive(input: Tensor, output_size: Any) -> tuple[Any, Any]:
+    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    return tuple(n if o is None else o for n, o in zip(input.shape[-2:], sizes, strict=True))  # type: ignore[return-value]
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """Mean over a grid of windows that covers the image; None keeps a size."""
+    return ops.adaptive_avg_pool2d(input, _adaptive(input, output_size))  # type: ignore[no-any-return]
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
+    """Maximum over a grid of windows that covers the image; None keeps a size."""
+    return ops.adaptive_max_pool2d(input, _adaptive(input, output_size))  # type: ignore[no-any-return]
+
+
+# -- resizing and padding -----------------------------------------------------------------------
+
+
+def interpolate(
+    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, antialias: bool = False,
+) -> Tensor:  # fmt: skip
+    """Resize (N, C, L) or (N, C, H, W) to `size` or by `scale_factor`; modes nearest, linear and bilinear.
+
+    >>> import pappus as pp
+    >>> interpolate(pp.ones(1, 1, 2, 3), scale_factor=2).shape
+    pappus.Size([1, 1, 4, 6])
+    """
+    spatial = input.ndim - 2
+    if spatial not in (1, 2):
+        raise ShapeError(f"interpolate: expected 3D (N, C, L) or 4D (N, C, H, W) input, got {input.ndim}D")
+    if mode not in ("nearest", "linear", "bilinear") or antialias:
+        what = "antialias=True" if antialias else f"mode {mode!r}"
+        raise ArgumentError(f"interpolate: {what} is not supported; use 'nearest', 'linear' (3D) or 'bilinear' (4D)")
+    if (mode == "bilinear" and spatial != 2) or (mode == "linear" and spatial != 1):
+        raise ArgumentError(f"interpolate: mode {mode!r} does not apply to {input.ndim}D input")
+    if (size is None) == (scale_factor is None):
+        raise ValueError("interpolate: only one of size or scale_factor should be defined")
+    if align_corners is not None and mode == "nearest":
+        raise ValueError("interpolate: align_corners applies only to linear and bilinear")
+    scales: tuple[Any, ...] = (None, None)
+    if size is not None:
+        sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * spatial
+    else:
+        factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * spatial
+        sizes = tuple(_scaled(n, f) for n, f in zip(input.shape[2:], factors, strict=True))
+        if not recompute_scale_factor and not all(float(f).is_integer() for f in factors):
+            scales = tuple(float(f) for f in factors)
+    if len(sizes) != spatial:
+        raise ValueError(f"interpolate: {spatial} spatial dimensions need {spatial} sizes, got {list(sizes)}")
+    x = input if spatial == 2 else input.unsqueeze(2)
+    if spatial == 1:
+        sizes, scales = (1, *sizes), (None, scales[0])
+    if mode == "nearest":
+        out = ops.upsample_nearest2d(x, sizes, *scales)
+    else:
+        out = ops.upsample_bilinear2d(x, sizes, bool(align_corners), *scales)
+    return out if spatial == 2 else out.squeeze(2)  # type: ignore[no-any-return]
+
+
+def _scaled(size: Any, factor: float) -> Any:
+    return size * int(factor) if float(factor).is_integer() else math.floor(size * factor)
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """Add elements around the last dimensions: pad = (left, right, top, bottom, ...), starting with the last dimension.
+
+    Modes: constant (`value`, by default 0), reflect, replicate and circular; negative numbers crop (constant only).
+    """
+    if mode == "constant":
+        return ops.constant_pad_nd(input, tuple(pad), 0 if value is None else value)  # type: ignore[no-any-return]
+    if mode not in ("reflect", "replicate", "circular"):
+        raise ArgumentError(f"pad: unknown mode {mode!r}; use constant, reflect, replicate or circular")
+    if len(pad) % 2 or len(pad) // 2 > input.ndim:
+        raise ArgumentError(f"pad: expected pairs of numbers for at most {input.ndim} dimensions, got {list(pad)}")
+    out = input
+    for i in range(len(pad) // 2):
+        out = _pad_one(out, out.ndim - 1 - i, pad[2 * i], pad[2 * i + 1], mode)
+    return out
+
+
+def _pad_one(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
+    size = x.shape[dim]
+    limit = {"reflect": size - 1, "circular": size}.get(mode)
+    if limit is not None and max(before, after) > limit:
+        raise ShapeError(f"pad: {mode} padding ({before}, {after}) must not exceed {limit} for dimension {dim} of size {size}")
+    parts = []
+    for count, left in ((before, True), (after, False)):
+        if not count:
+            parts.append(None)
+        elif mode == "replicate":
+            edge = x.narrow(dim, 0 if left else size - 1, 1)
+            parts.append(edge.expand(*(count if d == dim else -1 for d in range(x.ndim))))
+        elif mode == "reflect":
+            parts.append(x.narrow(dim, 1 if left else size - 1 - count, count).flip((dim,)))
+        else:
+            parts.append(x.narrow(dim, size - count if left else 0, count))
+    return ops.cat([p for p in (parts[0], x, parts[1]) if p is not None], dim)  # type: ignore[no-any-return]
+
+
+# -- norms and dropout --------------------------------------------------------------------------
+
+
+def batch_norm(
+    input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
+    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """Normalize each channel of (N, C, *); in training by the batch, moving the running statistics towards it.
+
+    running = (1 - momentum) * running + momentum * batch, where the batch's variance is the unbiased one.
+    """
+    if not training:
+        return ops.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)  # type: ignore[no-any-return]
+    out, mean, var = ops.batch_norm_train(input, weight, bias, eps)
+    if running_mean is not None or running_var is not None:
+        count: Any = input.shape[0]
+        for size in input.shape[2:]:
+            count = count * size
+        with no_grad():
+            if running_mean is not None:
+                update_running(running_mean, mean.detach(), momentum)
+            if running_var is not None:
+                update_running(running_var, var.detach() * (count / (count - 1)), momentum)
+    return out  # type: ignore[no-any-return]
+
+
+def update_running(running: Tensor, batch: Tensor, momentum: float) -> None:
+    """running = (1 - momentum) * running + momentum * batch, in place."""
+    new = running * (1 - momentum) + batch.to(running.dtype) * momentum
+    assign(running, new)
+
+
+def layer_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """Normalize over the last dimensions, given as `normalized_shape`."""
+    return ops.layer_norm(input, normalized_shape, weight, bias, eps)  # type: ignore[no-any-return]
+
+
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Divide by the root mean square over the last dimensions."""
+    return ops.rms_norm(input, normalized_shape, weight, eps)  # type: ignore[no-any-return]
+
+
+def group_norm(
+    input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+) -> Tensor:
+    """Normalize groups of channels of each sample of (N, C, *)."""
+    return ops.group_norm(input, num_groups, weight, bias, eps)  # type: ignore[no-any-return]
+
+
+def instance_norm(
+    input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
+    bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
+) -> Tensor:  # fmt: skip
+    """Normalize each channel of each sample of (N, C, *)."""
+    return ops.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)  # type: ignore[no-any-return]
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """In training, set elements to zero with probability `p` and scale the others by 1 / (1 - p)."""
+    return ops.dropout(input, p, training)  # type: ignore[no-any-return]
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """`dropout` of whole channels of (N, C, H, W)."""
+    if not training or p == 0:
+        return input
+    return input * ops.dropout(ops.ones(*input.shape[:2], *(1,) * (input.ndim - 2), dtype=input.dtype), p, True)
+
+
+dropout1d = dropout3d = dropout2d
+
+# -- embedding and encoding ---------------------------------------------------------------------
+
+
+def embedding(
+    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False, sparse: bool = False,
+) -> Tensor:  # fmt: skip
+    """Rows of `weight` (V, E) at the indices `input` (*): (*, E). The row `padding_idx` gets no gradient."""
+    if max_norm is not None or scale_grad_by_freq or sparse:
+        raise ArgumentError("embedding: max_norm, scale_grad_by_freq and sparse are not supported")
+    if padding_idx is None:
+        return ops.embedding(weight, input)  # type: ignore[no-any-return]
+    index = padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]
+    return ops.embedding(weight, input, index)  # type: ignore[no-any-return]
+
+
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """int64 (*, num_classes) with ones at the indices; -1 takes the largest index + 1.
+
+    >>> import pappus as pp
+    >>> one_hot(pp.tensor([0, 2])).tolist()
+    [[1, 0, 0], [0, 0, 1]]
+    """
+    count = int(tensor.max()) + 1 if num_classes == -1 else num_classes
+    return (tensor.unsqueeze(-1) == ops.arange(count)).to(int64)  # type: ignore[no-any-return]
+
+
+# -- losses -------------------------------------------------------------------------------------
+
+
+def cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100,
+    reduce: Any = None, reduction: str = "mean", label_smoothing: float = 0.0,
+) -> Tensor:  # fmt: skip
+    """Cross entropy between logits (N, C, *) and class indices or probabilities."""
+    return ops.cross_entropy(  # type: ignore[no-any-return]
+        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100,
+    reduce: Any = None, reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Negative log-likelihood of log-probabilities (N, C, *) at class indices."""
+    return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)  # type: ignore[no-any-return]
+
+
+def mse_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Squared error."""
+    return ops.mse_loss(input, target, reduction=reduction)  # type: ignore[no-any-return]
+
+
+def l1_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+) -> Tensor:
+    """Absolute error."""
+    return ops.l1_loss(input, target, reduction=reduction)  # type: ignore[no-any-return]
+
+
+def smooth_l1_loss(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:  # fmt: skip
+    """Squared error where small, absolute error elsewhere."""
+    return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)  # type: ignore[no-any-return]
+
+
+def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
+    """Half the squared error up to `delta`, linear beyond."""
+    return ops.huber_loss(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
+
+
+def binary_cross_entropy(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean",
+) -> Tensor:  # fmt: skip
+    """Cross entropy of probabilities with targets between 0 and 1."""
+    return ops.binary_cross_entropy(input, target, weight, reduction=reduction)  # type: ignore[no-any-return]
+
+
+def binary_cross_entropy_with_logits(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
+    reduction: str = "mean", pos_weight: Tensor | None = None,
+) -> Tensor:  # fmt: skip
+    """Cross entropy of logits with targets between 0 and 1."""
+    return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction=reduction)  # type: ignore[no-any-return]
+
+
+def kl_div(
+    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:  # fmt: skip
+    """Kullback-Leibler divergence of log-probabilities `input` from `target`."""
+    return ops.kl_div(input, target, reduction=reduction, log_target=log_target)  # type: ignore[no-any-return]

@@ -1,0 +1,146 @@
+"""Filling tensors with initial values; every function changes its tensor in place, without gradient, and returns it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pappus.frontend import ops
+from pappus.frontend.autograd import no_grad
+from pappus.frontend.tensor import Tensor
+
+_GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The factor by which a nonlinearity shrinks a signal's standard deviation, to be made up for at initialisation.
+
+    >>> calculate_gain("leaky_relu", 1.0)
+    1.0
+    """
+    if nonlinearity.startswith("conv"):
+        return 1.0
+    if nonlinearity == "leaky_relu":
+        slope = 0.01 if param is None else float(param)
+        return math.sqrt(2.0 / (1 + slope**2))
+    if nonlinearity not in _GAINS:
+        raise ValueError(f"Unsupported nonlinearity {nonlinearity}; known: {', '.join([*_GAINS, 'leaky_relu'])}")
+    return _GAINS[nonlinearity]
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
+    field = math.prod(tensor.shape[2:])
+    return int(tensor.shape[1]) * field, int(tensor.shape[0]) * field
+
+
+def _fan(tensor: Tensor, mode: str) -> int:
+    fans = _calculate_fan_in_and_fan_out(tensor)
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
+    return fans[mode == "fan_out"]
+
+
+@no_grad()
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
+    """Uniform between `a` and `b`."""
+    tensor.uniform_(a, b, generator=generator)
+    return tensor
+
+
+@no_grad()
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with the given mean and standard deviation."""
+    tensor.normal_(mean, std, generator=generator)
+    return tensor
+
+
+@no_grad()
+def trunc_normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
+) -> Tensor:
+    """Normal, with values outside [a, b] drawn again."""
+    tensor.normal_(mean, std, generator=generator)
+    for _ in range(100):
+        outside = ops.logical_or(tensor < a, tensor > b)
+        if not bool(outside.any()):
+            return tensor
+        fresh = ops.zeros_like(tensor.detach())
+        fresh.normal_(mean, std, generator=generator)
+        tensor.copy_(ops.where(outside, fresh, tensor))
+    tensor.copy_(tensor.clamp(a, b))
+    return tensor
+
+
+@no_grad()
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """`val` everywhere."""
+    tensor.copy_(ops.full_like(tensor, val))
+    return tensor
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Ones."""
+    return constant_(tensor, 1.0)  # type: ignore[no-any-return]
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Zeros."""
+    return constant_(tensor, 0.0)  # type: ignore[no-any-return]
+
+
+@no_grad()
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix."""
+    if tensor.ndim != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    tensor.copy_(ops.eye(int(tensor.shape[0]), int(tensor.shape[1]), dtype=tensor.dtype))
+    return tensor
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Uniform in +- gain * sqrt(6 / (fan_in + fan_out)) (Glorot)."""
+    bound = gain * math.sqrt(6.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    return uniform_(tensor, -bound, bound, generator)  # type: ignore[no-any-return]
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot)."""
+    std = gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
+    return normal_(tensor, 0.0, std, generator)  # type: ignore[no-any-return]
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
+    """Uniform in +- gain * sqrt(3 / fan) (He); `a` is the slope of the leaky ReLU that follows."""
+    bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / max(1, _fan(tensor, mode)))
+    return uniform_(tensor, -bound, bound, generator)  # type: ignore[no-any-return]
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu", generator: Any = None
+) -> Tensor:
+    """Normal with standard deviation gain / sqrt(fan) (He)."""
+    std = calculate_gain(nonlinearity, a) / math.sqrt(max(1, _fan(tensor, mode)))
+    return normal_(tensor, 0.0, std, generator)  # type: ignore[no-any-return]
+
+
+@no_grad()
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
+    """A random matrix with orthonormal rows or columns, times `gain`; further dimensions are flattened."""
+    import numpy as np
+
+    if tensor.ndim < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    rows = int(tensor.shape[0])
+    flat = ops.zeros(rows, math.prod(tensor.shape[1:]))
+    flat.normal_(0.0, 1.0, generator=generator)
+    matrix = flat.numpy().astype(np.float64)
+    tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))
+    q = q if matrix.shape[0] >= matrix.shape[1] else q.T
+    tensor.copy_(Tensor._from_data((gain * q.reshape(tensor.shape)).astype(tensor.dtype.numpy)))
+    return tensor

@@ -1,0 +1,135 @@
+"""What shape rules share: broadcasting, dimension numbers, exact division, on sizes that may be symbolic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..dtypes import DType, float_of, get_default_dtype, result_type
+from ..dtypes import from_numpy_dtype as dtype_of
+from ..errors import DimError, ShapeError
+from ..opdef import Spec
+from ..symbolic import SymInt, same_size, sym_eq
+
+Shape = tuple[Any, ...]
+
+
+def broadcast(*shapes: Sequence[Any]) -> Shape:
+    """The shape that all of `shapes` broadcast to. Raises ShapeError naming the first dimension that does not fit.
+
+    A size fits an equal one and the literal 1; a symbolic size is never taken to be 1.
+    """
+    first = tuple(shapes[0])
+    if all(type(n) is int for n in first) and all(tuple(s) == first for s in shapes[1:]):
+        return first
+    rank = max(len(s) for s in shapes)
+    out: list[Any] = []
+    for at in range(rank):
+        size: Any = 1
+        for shape in shapes:
+            where = at - rank + len(shape)
+            if where < 0:
+                continue
+            n = shape[where]
+            if (type(n) is int and n == 1) or same_size(n, size):
+                continue
+            if type(size) is int and size == 1:
+                size = n
+            elif not sym_eq(n, size):
+                listed = " and ".join(str(list(s)) for s in shapes)
+                raise ShapeError(
+                    f"shapes {listed} do not broadcast: dimension {at - rank} has sizes {size} and {n}, "
+                    "which must be equal or 1; use unsqueeze, view or transpose to line them up"
+                )
+        out.append(size)
+    return tuple(out)
+
+
+def wrap_dim(dim: Any, rank: int) -> int:
+    """A dimension number in 0..rank-1 from one that may be negative; a 0-d tensor has dimension 0."""
+    limit = max(rank, 1)
+    if not -limit <= dim < limit:
+        raise DimError(f"dimension {dim} is out of range for a tensor of {rank} dimensions (expected {-limit}..{limit - 1})")
+    return int(dim) % limit
+
+
+def wrap_dims(dims: Sequence[int] | None, rank: int) -> tuple[int, ...]:
+    """Dimension numbers in 0..rank-1, each at most once; None and () mean all."""
+    if dims is None or len(dims) == 0:
+        return tuple(range(rank))
+    found = tuple(wrap_dim(d, rank) for d in dims)
+    if len(set(found)) != len(found):
+        raise DimError(f"dimension named twice in {list(dims)} for a tensor of {rank} dimensions")
+    return found
+
+
+def numel(shape: Sequence[Any]) -> Any:
+    """The product of the sizes."""
+    count: Any = 1
+    for n in shape:
+        count = count * n
+    return count
+
+
+def is_plain(shape: Sequence[Any]) -> bool:
+    """Whether no size is symbolic."""
+    return not any(isinstance(n, SymInt) for n in shape)
+
+
+def promoted(*specs: Any) -> DType:
+    """The common type of operands."""
+    first = specs[0].dtype
+    if all(s.dtype is first for s in specs):
+        return first
+    return result_type((s.dtype, len(s.shape), s.wrapped) for s in specs)
+
+
+def pointwise(*specs: Any, **attrs: Any) -> Spec:
+    """Shape rule: broadcast and promote."""
+    return Spec(broadcast(*[s.shape for s in specs]), promoted(*specs))
+
+
+def pointwise_float(*specs: Any, **attrs: Any) -> Spec:
+    """Shape rule: broadcast and promote, to the default floating-point type from integers."""
+    return Spec(broadcast(*[s.shape for s in specs]), float_of(promoted(*specs)))
+
+
+def same(spec: Any, *others: Any, **attrs: Any) -> Spec:
+    """Shape rule: like the first operand."""
+    return Spec(tuple(spec.shape), spec.dtype)
+
+
+def same_float(spec: Any, *others: Any, **attrs: Any) -> Spec:
+    """Shape rule: like the first operand, floating point."""
+    return Spec(tuple(spec.shape), float_of(spec.dtype))
+
+
+# -- kernels ------------------------------------------------------------------------------------
+
+
+def as_float(array: Any) -> Any:
+    """Integers and bools as the default floating-point type; floats as they are."""
+    return array.astype(get_default_dtype().numpy) if array.dtype.kind in "iub" else array
+
+
+def in_float32(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Compute float16 and bfloat16 operands in float32 and round the result once."""
+
+    def run(xp: Any, array: Any, *rest: Any, **attrs: Any) -> Any:
+        if array.dtype.itemsize == 2 and array.dtype.kind in "fV":
+            rest = tuple(r.astype(np.float32) if hasattr(r, "astype") and r.dtype == array.dtype else r for r in rest)
+            return np.asarray(kernel(xp, array.astype(np.float32), *rest, **attrs)).astype(array.dtype)
+        return kernel(xp, array, *rest, **attrs)
+
+    return run
+
+
+def promote_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Arrays cast to their common type (numpy would widen int64 with float32 to float64)."""
+    dtype = arrays[0].dtype
+    if all(a.dtype == dtype for a in arrays):
+        return arrays
+    target = result_type((dtype_of(a.dtype), a.ndim, False) for a in arrays).numpy
+    return tuple(a if a.dtype == target else a.astype(target) for a in arrays)

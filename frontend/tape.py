@@ -1,0 +1,134 @@
+"""The tape: what a forward pass leaves behind for the backward pass, and the per-thread state that says whether it does.
+
+Nothing here knows operators or tensors; `dispatch` writes nodes and `autograd` walks them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import threading
+from types import CodeType
+from typing import Any
+
+from .source import _inside, format_location, is_inside
+
+__all__ = ["Ghost", "Node", "State", "Storage", "caller", "line_of", "state"]
+
+
+class State(threading.local):
+    """Per thread: `grad` (record nodes?) and `mode` (the top of the stack of dispatch modes, or None for eager)."""
+
+    grad: bool = True
+    mode: Any = None
+
+
+state = State()
+_sequence = itertools.count()
+Place = tuple[CodeType, int]
+
+
+def caller() -> Place | None:
+    """The user's current (code, instruction offset): the cheap form of a source line, see `line_of`."""
+    try:
+        frame = sys._getframe(2)
+        while True:
+            name = frame.f_code.co_filename
+            if not (_inside[name] if name in _inside else is_inside(name)):
+                return frame.f_code, frame.f_lasti
+            if frame.f_back is None:
+                return None
+            frame = frame.f_back
+    except ValueError:
+        return None
+
+
+def line_of(place: Place | None) -> str:
+    """`file.py:12` for what `caller` returned."""
+    if place is None:
+        return "<unknown>:0"
+    code, lasti = place
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= lasti < end and number is not None:
+            line = number
+            break
+    return format_location(code.co_filename, line)
+
+
+class Storage:
+    """What the views of one piece of memory share: how often it was changed in place, and by whom last."""
+
+    __slots__ = ("by", "place", "version")
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.by = ""
+        self.place: Place | None = None
+
+
+class Ghost:
+    """Shape and type of an operand whose numbers the gradient does not need."""
+
+    __slots__ = ("dtype", "requires_grad", "shape")
+
+    def __init__(self, shape: tuple[Any, ...], dtype: Any, requires_grad: bool) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.requires_grad = requires_grad
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+
+class Node:
+    """One recorded operator call.
+
+    `args` are the operands as given (tensors, ghosts, None, or lists of them), `edges` one `(Node or leaf, index)` or None
+    per tensor of the flattened operands, `versions` the storage versions at the time. `outs` are the arrays of the results
+    (None if the gradient does not need them), never the tensors, so that the tape holds no reference cycle.
+    """
+
+    __slots__ = (
+        "__weakref__", "args", "attrs", "edges", "freed", "hooks", "metas", "op", "out_storages", "out_versions", "outs",
+        "place", "seq", "versions",
+    )  # fmt: skip
+
+    def __init__(self, op: Any, args: Any, attrs: dict[str, Any], edges: list[Any], versions: list[int]) -> None:
+        self.op = op
+        self.args = args
+        self.attrs = attrs
+        self.edges = edges
+        self.versions = versions
+        self.outs: tuple[Any, ...] | None = None
+        self.out_storages: tuple[Storage, ...] = ()
+        self.out_versions: tuple[int, ...] = ()
+        self.metas: tuple[Any, ...] = ()
+        self.hooks: dict[int, list[Any]] | None = None
+        self.freed: Place | bool | None = None
+        self.seq = next(_sequence)
+        self.place: Place | None = None
+
+    @property
+    def location(self) -> str:
+        """`file.py:12` of the user's line that made this node."""
+        return line_of(self.place)
+
+    def name(self) -> str:
+        """The operator's name, in the style of PyTorch's `grad_fn.name()`."""
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """Where this node's gradients go: `(Node or leaf tensor, output number)` for each operand that wants one."""
+        return tuple(edge if edge is not None else (None, 0) for edge in self.edges)
+
+    def free(self, place: Place | None) -> None:
+        """Drop what was saved; a later backward through this node says where the first one was."""
+        self.args, self.outs, self.attrs = (), None, {}
+        self.freed = place or True
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} from {self.op.name} at {self.location}>"

@@ -1,0 +1,508 @@
+"""The tensor: an array, whether it wants a gradient, and the node of the tape that made it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dtypes
+from .dtypes import DType, from_numpy_dtype
+from .errors import ArgumentError, AutogradError, DTypeError
+from .symbolic import SymbolicArray
+from .tape import Node, Storage, state
+
+__all__ = ["Device", "Size", "Tensor"]
+
+_FROM_NUMPY = dtypes._FROM_NUMPY
+
+
+class Size(tuple[Any, ...]):
+    """A shape: a tuple of sizes with `numel()`; during capture an element may be a SymInt.
+
+    >>> import pappus as pp
+    >>> pp.zeros(2, 3).shape
+    pappus.Size([2, 3])
+    """
+
+    __slots__ = ()
+
+    def numel(self) -> Any:
+        """The number of elements: the product of the sizes."""
+        count: Any = 1
+        for n in self:
+            count = count * n
+        return count
+
+    def __getitem__(self, at: Any) -> Any:
+        found = tuple.__getitem__(self, at)
+        return Size(found) if isinstance(at, slice) else found
+
+    def __add__(self, other: Any) -> Size:
+        return Size(tuple(self) + tuple(other))
+
+    def __repr__(self) -> str:
+        return f"pappus.Size([{', '.join(map(str, self))}])"
+
+
+class Device(str):
+    """Where a tensor lives: always "cpu". Compares equal to its name and has torch's `type` and `index`."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> str:
+        """The kind of device, without its number."""
+        return str(self).split(":")[0]
+
+    @property
+    def index(self) -> int | None:
+        """The number of the device, None for the current one."""
+        return None
+
+
+_CPU = Device("cpu")
+
+
+class Tensor:
+    """An n-dimensional array that operators act on and gradients flow through.
+
+    Made by `pp.tensor(data)`, `pp.zeros(...)`, `pp.from_numpy(array)` and by every operator. Attributes: `shape`, `dtype`,
+    `device`, `requires_grad`, `grad` (filled by `backward()`), `grad_fn`, `is_leaf`.
+
+    >>> import pappus as pp
+    >>> x = pp.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # Instances set only what differs from these defaults: making a tensor is one attribute write.
+    _data: Any
+    _requires_grad: bool = False
+    _node: Node | None = None
+    _index: int = 0
+    _storage: Storage | None = None
+    _base: Tensor | None = None
+    _wrapped: bool = False
+    _grad: Tensor | None = None
+    _hooks: list[Any] | None = None
+    _post_hooks: list[Any] | None = None
+    _retain: bool = False
+    _cut: Any = None
+    __array_priority__ = 1000
+
+    if TYPE_CHECKING:
+        # Operators' methods are attached by tensor_methods, from their schemas.
+        def __getattr__(self, name: str) -> Any: ...
+        def __add__(self, other: Any) -> Tensor: ...
+        def __radd__(self, other: Any) -> Tensor: ...
+        def __sub__(self, other: Any) -> Tensor: ...
+        def __rsub__(self, other: Any) -> Tensor: ...
+        def __mul__(self, other: Any) -> Tensor: ...
+        def __rmul__(self, other: Any) -> Tensor: ...
+        def __truediv__(self, other: Any) -> Tensor: ...
+        def __rtruediv__(self, other: Any) -> Tensor: ...
+        def __floordiv__(self, other: Any) -> Tensor: ...
+        def __rfloordiv__(self, other: Any) -> Tensor: ...
+        def __mod__(self, other: Any) -> Tensor: ...
+        def __rmod__(self, other: Any) -> Tensor: ...
+        def __pow__(self, other: Any) -> Tensor: ...
+        def __rpow__(self, other: Any) -> Tensor: ...
+        def __matmul__(self, other: Any) -> Tensor: ...
+        def __rmatmul__(self, other: Any) -> Tensor: ...
+        def __and__(self, other: Any) -> Tensor: ...
+        def __or__(self, other: Any) -> Tensor: ...
+        def __xor__(self, other: Any) -> Tensor: ...
+        def __invert__(self) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __pos__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+        def __lt__(self, other: Any) -> Tensor: ...
+        def __le__(self, other: Any) -> Tensor: ...
+        def __gt__(self, other: Any) -> Tensor: ...
+        def __ge__(self, other: Any) -> Tensor: ...
+        def __eq__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __ne__(self, other: object) -> Tensor: ...  # type: ignore[override]
+        def __getitem__(self, index: Any) -> Tensor: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
+
+    def __init__(self, data: Any = None, *, dtype: Any = None, requires_grad: bool = False) -> None:
+        """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see `pp.tensor`."""
+        if isinstance(data, Tensor):
+            self._data = data._data
+        else:
+            self._data = np.array(() if data is None else data, dtype=dtypes.as_dtype(dtype or dtypes._default).numpy)
+        if requires_grad:
+            self.requires_grad = True
+
+    @classmethod
+    def _from_data(cls, data: Any, requires_grad: bool = False) -> Tensor:
+        """Wrap an array (or, during capture, a SymbolicArray) without copying or checking."""
+        out = Tensor.__new__(cls)
+        out._data = data
+        if requires_grad:
+            out._requires_grad = True
+        return out
+
+    # -- what it is ---------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The sizes of the dimensions."""
+        return Size(self._data.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._data.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        dtype = self._data.dtype
+        if type(dtype) is DType:
+            return dtype
+        return _FROM_NUMPY.get(dtype) or from_numpy_dtype(dtype)
+
+    @property
+    def wrapped(self) -> bool:
+        """Whether this is a Python number that was given to an operator: it takes no part in choosing the type."""
+        return self._wrapped
+
+    @property
+    def device(self) -> Device:
+        """Where the numbers live: "cpu"."""
+        return _CPU
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether this tensor has a shape and a type but no numbers: it is being captured."""
+        return isinstance(self._data, SymbolicArray)
+
+    is_cuda = is_sparse = is_quantized = is_complex_ = is_nested = is_meta = False
+    layout = "strided"
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Any:
+        """Bytes of all elements."""
+        return self.shape.numel() * self.itemsize
+
+    def element_size(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one dimension."""
+        return self.shape if dim is None else self._data.shape[dim]
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return len(self._data.shape)
+
+    ndimension = dim
+
+    def numel(self) -> Any:
+        """The number of elements."""
+        return self.shape.numel()
+
+    nelement = numel
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps between neighbours along each dimension, in elements."""
+        strides = tuple(s // self._data.itemsize for s in self.__array_data("stride").strides)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """Offset of the first element from the start of the memory this tensor is a view of, in elements."""
+        array = self.__array_data("storage_offset")
+        owner = array
+        while isinstance(owner.base, np.ndarray):
+            owner = owner.base
+        first, start = array.__array_interface__["data"][0], owner.__array_interface__["data"][0]
+        return int(first - start) // int(array.itemsize)
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """Whether the elements lie in memory in row-major order without gaps."""
+        return self.is_symbolic or bool(self._data.flags.c_contiguous)
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(self.__array_data("data_ptr").__array_interface__["data"][0])
+
+    def is_floating_point(self) -> bool:
+        """Whether the elements are floating-point numbers."""
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        """Always false."""
+        return False
+
+    def is_signed(self) -> bool:
+        """Whether the type has negative numbers."""
+        return self.dtype.is_signed
+
+    def __len__(self) -> Any:
+        if not self._data.shape:
+            raise ArgumentError("len() of a 0-d tensor; use .numel(), or .item() for its number")
+        return self._data.shape[0]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        from .printing import tensor_text
+
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self._data.shape else format(repr(self), spec)
+
+    # -- numbers out --------------------------------------------------------------------------------
+
+    def __array_data(self, what: str) -> Any:
+        """The array, or what the capturing mode says instead of one (it raises)."""
+        if isinstance(self._data, SymbolicArray):
+            if state.mode is None:
+                raise AutogradError(f"{what}: a tensor of a finished capture has no numbers; use the captured program")
+            return state.mode.concretize(self, what)
+        return self._data
+
+    def numpy(self, *, force: bool = False) -> Any:
+        """The elements as a numpy array that shares memory. Raises AutogradError where a gradient would be lost."""
+        if self._requires_grad and not force:
+            raise AutogradError(
+                "numpy() on a tensor that requires grad: the gradient would not see what numpy does; "
+                "use tensor.detach().numpy()"
+            )
+        return self.__array_data("numpy()")
+
+    def item(self) -> Any:
+        """The only element as a Python number. Raises ArgumentError unless there is exactly one."""
+        array = self.__array_data("item()")
+        if not isinstance(array, np.ndarray):
+            return array
+        if array.size != 1:
+            raise ArgumentError(
+                f"item() needs a tensor with exactly one element, got shape {list(array.shape)}; reduce it first "
+                "(e.g. .sum() or .mean()), index one element, or use .tolist()"
+            )
+        found = array.reshape(-1)[0]
+        return float(found) if self.dtype.is_floating_point else found.item()
+
+    def tolist(self) -> Any:
+        """The elements as nested Python lists (a number for a 0-d tensor)."""
+        array = self.__array_data("tolist()")
+        return (array.astype(np.float32) if array.dtype == dtypes.bfloat16.numpy else array).tolist()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        array = self.numpy() if self._requires_grad else self.__array_data("__array__")
+        if dtype is not None and array.dtype != dtype:
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    def __one(self, what: str) -> Any:
+        array = self.__array_data(what)
+        if not isinstance(array, np.ndarray):
+            return array
+        if array.size != 1:
+            hint = " Use .any() or .all()." if what == "bool()" else " Reduce it or index one element first."
+            raise ArgumentError(f"{what} of a tensor of shape {list(array.shape)} is ambiguous.{hint}")
+        return array.reshape(-1)[0]
+
+    def __bool__(self) -> bool:
+        return bool(self.__one("bool()"))
+
+    def __int__(self) -> int:
+        return int(self.__one("int()"))
+
+    def __float__(self) -> float:
+        return float(self.__one("float()"))
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating_point:
+            raise DTypeError(f"only an integer tensor can be an index, this one is {self.dtype}; use int(t) or t.long()")
+        return int(self.__one("int()"))
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self._data.shape:
+            raise ArgumentError("iteration over a 0-d tensor; use .item()")
+        return iter([self[i] for i in range(self._data.shape[0])])
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any())
+
+    # -- gradient -----------------------------------------------------------------------------------
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether `backward()` computes a gradient for this tensor or for something it was made from."""
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and not self.dtype.is_floating_point:
+            raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()")
+        if not value and self._node is not None:
+            raise AutogradError("requires_grad can be switched off only for leaf tensors; use x = x.detach() instead")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` in place and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no recorded operator made this tensor: leaves that require grad get a `.grad`."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The tape node that made this tensor; its `location` is the user's line."""
+        return self._node
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The accumulated gradient, None before the first `backward()`."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise ArgumentError(f"grad must be a Tensor or None, got {type(value).__name__}")
+            if value is self:
+                raise ArgumentError("a tensor cannot be its own gradient")
+            if value._data.shape != self._data.shape:
+                raise ArgumentError(
+                    f"grad of shape {list(value.shape)} for a tensor of shape {list(self.shape)}; they must be equal"
+                )
+        self._grad = value
+
+    @property
+    def data(self) -> Tensor:
+        """The same numbers without history; changes to it are not seen by the gradient's checks."""
+        return Tensor._from_data(self._data)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self._data = value._data
+        self._storage = None
+
+    @property
+    def _version(self) -> int:
+        return 0 if self._storage is None else self._storage.version
+
+    def detach(self) -> Tensor:
+        """The same memory, cut from the tape: no gradient flows through the result."""
+        out = Tensor._from_data(self._data)
+        storage = self._storage
+        if storage is None:
+            storage = self._storage = Storage()
+        out._storage = storage
+        out._base = self if self._base is None else self._base
+        return out
+
+    def detach_(self) -> Tensor:
+        """Cut this tensor from the tape, in place."""
+        self._node, self._requires_grad = None, False
+        return self
+
+    def backward(
+        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        """Add this tensor's gradient to `.grad` of the leaves it was made from; see `pp.autograd.backward`."""
+        from . import autograd
+
+        autograd.backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Keep this non-leaf tensor's gradient in `.grad` too."""
+        if not self._requires_grad:
+            raise AutogradError("retain_grad() on a tensor that does not require grad; call x.requires_grad_() first")
+        if self._node is not None and not self._retain:
+            import weakref
+
+            me = weakref.ref(self)
+
+            def keep(grad: Tensor) -> None:
+                target = me()
+                if target is not None:
+                    target._grad = grad if target._grad is None else target._grad + grad
+
+            self._retain = True
+            self.register_hook(keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad()` was called on this non-leaf tensor."""
+        return self._retain
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns, if not None, replaces the gradient."""
+        if not self._requires_grad:
+            raise AutogradError("register_hook() on a tensor that does not require grad; call x.requires_grad_() first")
+        if self._node is None:
+            if self._hooks is None:
+                self._hooks = []
+            hooks = self._hooks
+        else:
+            if self._node.hooks is None:
+                self._node.hooks = {}
+            hooks = self._node.hooks.setdefault(self._index, [])
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:
+        """Call `hook(tensor)` after `backward()` has added to this leaf's `.grad`."""
+        if self._node is not None or not self._requires_grad:
+            raise AutogradError("post-accumulate hooks are for leaf tensors that require grad")
+        if self._post_hooks is None:
+            self._post_hooks = []
+        self._post_hooks.append(hook)
+        return HookHandle(self._post_hooks, hook)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        array = self.__array_data("pickle")
+        return _rebuild, (type(self), array, self.dtype.name, self._requires_grad and self._node is None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise AutogradError("deepcopy of a tensor that an operator made; use x.detach().clone()")
+        import copy
+
+        out = type(self)._from_data(self.__array_data("deepcopy").copy(), self._requires_grad)
+        memo[id(self)] = out
+        for name, value in self.__dict__.items():
+            if name not in ("_data", "_storage", "_base", "_hooks", "_post_hooks"):
+                out.__dict__[name] = copy.deepcopy(value, memo)
+        return out
+
+
+def _rebuild(cls: type[Tensor], array: Any, dtype: str, requires_grad: bool) -> Tensor:
+    return cls._from_data(array.view(dtypes.BY_NAME[dtype].numpy), requires_grad)
+
+
+class HookHandle:
+    """What registering a hook returns: `remove()` takes the hook away again; also a context manager."""
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()

@@ -1,0 +1,267 @@
+"""The methods of Tensor that come from operators: one per operator whose first parameter is `self`, and the in-place ones.
+
+`install` runs once, when pappus.frontend.ops has loaded every operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import dispatch, dtypes, indexing
+from .dtypes import DType, as_dtype, can_cast
+from .errors import ArgumentError, DTypeError
+from .opdef import OPS
+from .tensor import Device, Tensor
+
+__all__ = ["install", "write"]
+
+
+def write(target: Tensor, value: Tensor, by: str) -> Tensor:
+    """Store an out-of-place result in `target`. Raises DTypeError where the type would lose its kind (float to int)."""
+    if value.dtype is not target.dtype:
+        if not can_cast(value.dtype, target.dtype):
+            raise DTypeError(
+                f"{by}: the result has type {value.dtype.name} and cannot be stored in place in a {target.dtype.name} tensor; "
+                f"use the out-of-place operator, or convert first with .to(pappus.{value.dtype.name})"
+            ).at(by, dispatch.user_location())
+        from . import ops
+
+        value = ops.to_dtype(value, target.dtype)
+    dispatch.assign(target, value, by)
+    return target
+
+
+def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """`x.view(2, 3)` besides `x.view((2, 3))`."""
+
+    def method(self: Tensor, *items: Any, **kwargs: Any) -> Any:
+        if len(items) == 1 and not isinstance(items[0], (list, tuple)):
+            items = (items,)
+        elif len(items) > 1 and not isinstance(items[0], (list, tuple)):
+            items = (items,)
+        elif not items and not kwargs:
+            items = ((),)
+        return front(self, *items, **kwargs)
+
+    method.__name__, method.__doc__ = name, front.__doc__
+    return method
+
+
+def _inplace(front: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return write(self, front(self, *args, **kwargs), name)
+
+    method.__name__ = name
+    method.__doc__ = f"{name[:-1]} in place: the result replaces the elements of this tensor."
+    return method
+
+
+def _reflected(front: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        return front(other, self) if _operand(other) else NotImplemented
+
+    return method
+
+
+def _operand(other: Any) -> bool:
+    return isinstance(other, (Tensor, bool, int, float, np.number, np.bool_)) or hasattr(other, "bounds")
+
+
+def _binary(front: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, Tensor) or _operand(other):
+            return front(self, other)
+        if isinstance(other, np.ndarray):
+            return front(self, Tensor._from_data(other))
+        return NotImplemented
+
+    return method
+
+
+_BINARY = {
+    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder", "pow": "pow",
+    "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
+}  # fmt: skip
+_COMPARE = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
+_ALIASES = {
+    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg", "absolute": "abs",
+    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
+    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "swapdims": "swapaxes", "moveaxis": "movedim", "concat": "cat",
+    "concatenate": "cat", "clip": "clamp", "special_erf": "erf",
+}  # fmt: skip
+
+
+def install() -> None:
+    """Attach every operator to Tensor. Called by pappus.frontend.ops when it has loaded."""
+    from . import ops
+    from .ops._names import FUNCTIONS, METHODS
+
+    for name, target in _ALIASES.items():
+        front = getattr(ops, target, None)
+        if front is not None:
+            FUNCTIONS[name] = front
+            setattr(ops, name, front)
+            if target in OPS and OPS[target].schema.params[0].name == "self" or target in METHODS:
+                METHODS[name] = front
+    for name, op in OPS.items():
+        first = op.schema.params[0] if op.schema.params else None
+        if first is None or first.name != "self" or first.type not in ("Tensor", "Tensor|Scalar"):
+            continue
+        front = METHODS.get(name) or getattr(ops, name)
+        if name not in Tensor.__dict__:
+            setattr(Tensor, name, _varargs(front, name) if "varargs" in op.tags else front)
+        if "inplace" in op.tags:
+            setattr(Tensor, name + "_", _inplace(front, name + "_"))
+    for name, function in METHODS.items():
+        if name not in Tensor.__dict__:
+            setattr(Tensor, name, function)
+    for dunder, name in _BINARY.items():
+        front = OPS[name].front if name in OPS else None
+        if front is not None:
+            setattr(Tensor, f"__{dunder}__", _binary(front))
+            setattr(Tensor, f"__r{dunder}__", _reflected(front))
+            setattr(Tensor, f"__i{dunder}__", _inplace_operator(front, f"__i{dunder}__"))
+    for dunder, name in _COMPARE.items():
+        setattr(Tensor, f"__{dunder}__", _binary(OPS[name].front))  # type: ignore[arg-type]
+    for name, value in _EXTRA.items():
+        setattr(Tensor, name, value)
+    if "where" in OPS:
+        Tensor.where = lambda self, condition, other: ops.where(condition, self, other)  # type: ignore[method-assign]
+
+
+def _inplace_operator(front: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def method(self: Tensor, other: Any) -> Any:
+        if not _operand(other):
+            return NotImplemented
+        return write(self, front(self, other), name)
+
+    return method
+
+
+# -- methods that are not an operator -------------------------------------------------------------
+
+
+def _ops() -> Any:
+    from . import ops
+
+    return ops
+
+
+def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor with another type: `x.to(pp.float16)`, `x.to("cpu")`, `x.to(other)`. Itself if nothing changes."""
+    dtype: DType | None = None
+    copy = bool(kwargs.pop("copy", False))
+    given = [*args, kwargs.pop("dtype", None), kwargs.pop("device", None)]
+    for item in given:
+        if isinstance(item, Tensor):
+            dtype = item.dtype
+        elif isinstance(item, (bool, type(None))) or isinstance(item, Device):
+            continue
+        elif isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps"):
+            if not item.startswith("cpu"):
+                raise ArgumentError(f"device {item!r} is not available; this build computes on 'cpu'")
+        else:
+            dtype = as_dtype(item)
+    if dtype is None or dtype is self.dtype:
+        return _ops().clone(self) if copy else self  # type: ignore[no-any-return]
+    return _ops().to_dtype(self, dtype)  # type: ignore[no-any-return]
+
+
+def _caster(dtype: DType) -> Callable[..., Tensor]:
+    def method(self: Tensor, memory_format: Any = None) -> Tensor:
+        return self if self.dtype is dtype else _ops().to_dtype(self, dtype)
+
+    method.__doc__ = f"The elements as {dtype.name}; the tensor itself if it has that type."
+    return method
+
+
+def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
+    """The elements of `source`, broadcast and converted, copied into this tensor."""
+    ops = _ops()
+    if not isinstance(source, Tensor):
+        source = ops.tensor(source)
+    if source.dtype is not self.dtype:
+        source = ops.to_dtype(source, self.dtype)
+    if tuple(source._data.shape) != tuple(self._data.shape):
+        source = ops.expand(source, tuple(self.shape))
+    dispatch.assign(self, source, "copy_")
+    return self
+
+
+def _fill_(self: Tensor, value: Any) -> Tensor:
+    """Every element set to `value`."""
+    ops = _ops()
+    if isinstance(value, Tensor):
+        return _copy_(self, value)
+    dispatch.assign(self, ops.full(tuple(self.shape), value, dtype=self.dtype), "fill_")
+    return self
+
+
+def _zero_(self: Tensor) -> Tensor:
+    """Every element set to zero."""
+    dispatch.assign(self, _ops().full(tuple(self.shape), 0, dtype=self.dtype), "zero_")
+    return self
+
+
+def _new(value: Any) -> Callable[..., Tensor]:
+    def method(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+        shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (list, tuple)) else size
+        return _ops().full(shape, value, dtype=dtype or self.dtype, requires_grad=requires_grad)  # type: ignore[no-any-return]
+
+    return method
+
+
+def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor itself if its elements lie in row-major order, else a copy that does."""
+    return self if self.is_contiguous() else _ops().clone(self)
+
+
+def _transposed(self: Tensor) -> Tensor:
+    """The dimensions in reverse order."""
+    return _ops().permute(self, tuple(reversed(range(self.ndim))))  # type: ignore[no-any-return]
+
+
+def _matrix_transposed(self: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    return _ops().transpose(self, -2, -1)  # type: ignore[no-any-return]
+
+
+def _type(self: Tensor, dtype: Any = None) -> Any:
+    """The tensor converted to `dtype`."""
+    return str(self.dtype) if dtype is None else _to(self, dtype)
+
+
+def _same(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+    """The tensor itself: there is one device."""
+    return self
+
+
+def _view(self: Tensor, *shape: Any) -> Tensor:
+    """The same elements under another shape; one size may be -1. The memory is shared."""
+    if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
+        shape = tuple(shape[0])
+    return _ops().view(self, shape)  # type: ignore[no-any-return]
+
+
+_EXTRA: dict[str, Any] = {
+    "__getitem__": lambda self, index: indexing.get_item(self, index),
+    "__setitem__": lambda self, index, value: indexing.set_item(self, index, value),
+    "__neg__": lambda self: OPS["neg"](self),
+    "__pos__": _same,
+    "__abs__": lambda self: OPS["abs"](self),
+    "__invert__": lambda self: OPS["bitwise_not"](self),
+    "to": _to, "type": _type, "cpu": _same, "view": _view,
+    "float": _caster(dtypes.float32), "double": _caster(dtypes.float64), "half": _caster(dtypes.float16),
+    "bfloat16": _caster(dtypes.bfloat16), "long": _caster(dtypes.int64), "int": _caster(dtypes.int32),
+    "short": _caster(dtypes.int16), "char": _caster(dtypes.int8), "byte": _caster(dtypes.uint8), "bool": _caster(dtypes.bool_),
+    "type_as": lambda self, other: _to(self, other.dtype),
+    "copy_": _copy_, "fill_": _fill_, "zero_": _zero_, "contiguous": _contiguous,
+    "new_zeros": _new(0), "new_ones": _new(1), "new_empty": _new(0),
+    "new_full": lambda self, size, value, dtype=None: _ops().full(size, value, dtype=dtype or self.dtype),
+    "new_tensor": lambda self, data, dtype=None: _ops().tensor(data, dtype=dtype or self.dtype),
+    "T": property(_transposed), "mT": property(_matrix_transposed), "mH": property(_matrix_transposed),
+    "H": property(_matrix_transposed),
+}  # fmt: skip
