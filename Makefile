@@ -1,0 +1,90 @@
+# Everything a checkout needs; each target sets up what it uses, in .venv and build/.
+#
+#   make demo         train on handwritten digits, export, run in C, compare
+#   make test         the whole suite: Python, C, fuzzing in short form; ends with pytest's summary
+#   make test-quick   the same without what is marked slow (below 3 minutes)
+#   make lint         ruff, mypy, generated files
+#   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
+#   make fuzz-quick   structure-aware mutants under sanitizers; FUZZ=200000 make fuzz for more
+#   make size         bytes of the C core on x86-64 and Thumb-2
+#   make oracles      PyTorch into .venv: tests compare with it where it is installed
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+JOBS ?= 2
+FUZZ ?= 200000
+FUZZ_SEED ?= 1
+export PATH := $(BIN):$(PATH)
+
+C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
+
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles build build-c ctest schema bench-kernels clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# The tools and dependencies that pyproject.toml names, and nothing from the user's own environment.
+.make/deps: pyproject.toml
+	@mkdir -p .make
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Pappus needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/python .ci/requirements.py dev > .make/requirements.txt
+	$(BIN)/pip install -q -r .make/requirements.txt
+	touch $@
+
+# Editable: Python files are used where they are, the C part is compiled into .venv.
+.make/build: .make/deps $(C_SOURCES)
+	$(BIN)/pip install -q --no-build-isolation --no-deps -e .
+	touch $@
+
+build: .make/build
+
+build/c/build.ninja: .make/deps
+	cmake -S . -B build/c -G Ninja -DPAPPUS_WERROR=ON > /dev/null
+
+build-c: build/c/build.ninja
+	cmake --build build/c
+
+ctest: build-c
+	ctest --test-dir build/c --output-on-failure -j $(JOBS) --quiet
+
+demo: build
+	$(BIN)/pappus demo
+
+test: build ctest fuzz-quick size
+	$(BIN)/python -m pytest -n $(JOBS)
+
+test-quick: build ctest
+	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+lint: .make/build
+	ruff check .
+	mypy
+	$(BIN)/python runtime_c/schema/generate.py --check
+
+schema: .make/deps
+	$(BIN)/python runtime_c/schema/generate.py
+
+cross: .make/deps
+	sh runtime_c/tools/cross.sh
+
+fuzz-quick: .make/build
+	$(BIN)/python runtime_c/tools/fuzz/run.py --count 20000 --jobs $(JOBS)
+
+fuzz: .make/build
+	$(BIN)/python runtime_c/tools/fuzz/run.py --count $(FUZZ) --jobs $(JOBS) --seed $(FUZZ_SEED)
+
+size:
+	sh runtime_c/tools/size.sh
+
+oracles: .make/deps
+	$(BIN)/python -c 'import torch' 2> /dev/null || $(BIN)/pip install -q torch==2.13.0
+
+bench-kernels: build
+	$(BIN)/python benchmarks/kernels.py
+
+clean:
+	rm -rf build .make .venv out
