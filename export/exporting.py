@@ -201,7 +201,7 @@ def _capture(
     mode = CaptureMode(graph, env, names_of(call.model))
     with mode:
         result = call.run(inputs)
-        outputs, structure = _flatten_outputs(result)
+        outputs, structure = flatten_outputs(result)
         if not outputs:
             raise CaptureError(f"export: {_name_of(call.model)} returned no tensor, so there is nothing to compute")
         mode.finish(outputs)
@@ -218,7 +218,7 @@ def names_of(model: Any) -> dict[int, str]:
     return names
 
 
-def _flatten_outputs(result: Any) -> tuple[list[tuple[str, Tensor]], Callable[[Sequence[Any]], Any]]:
+def flatten_outputs(result: Any) -> tuple[list[tuple[str, Tensor]], Callable[[Sequence[Any]], Any]]:
     flat: list[tuple[str, Tensor]] = []
 
     def walk(value: Any, name: str) -> Callable[[Sequence[Any]], Any]:
@@ -274,7 +274,7 @@ def _compare_once(
 ) -> None:
     got = interpret(program.graph, arrays, state)
     result = call.run({n: Tensor._from_data(np.array(a)) for n, a in zip(call.tensors, arrays, strict=True)})
-    wanted = [np.asarray(t._data) for _, t in _flatten_outputs(result)[0]]
+    wanted = [np.asarray(t._data) for _, t in flatten_outputs(result)[0]]
     pairs = list(zip(program.graph.output_names, got, wanted, strict=False))
     pairs += [(f"state {n}", state[n], np.asarray(i.tensor._data)) for n, i in program.graph.states.items()]
     for name, g, w in pairs:

@@ -228,6 +228,7 @@ def _lower_method(
     for unit in units:
         m.unit = unit
         node = unit.node
+        first = len(m.kernel.nodes)
         try:
             if node is None:
                 m.pointwise(unit.pointwise, unit.result)
@@ -238,6 +239,8 @@ def _lower_method(
         except Unsupported as error:
             problems.append(_describe(unit.nodes[0], str(error)))
             m.result(unit.result)
+            continue
+        m.finish(unit, first)
     m.unit = None
     for value, target in copies:
         m.move(m.view(value), target, "output")

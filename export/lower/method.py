@@ -207,7 +207,7 @@ class MethodLowering:
                 "program": program,
                 "fused": tuple(n.op for n in unit.nodes) if unit is not None else (),
                 "core": unit.result.name if unit is not None else "",
-                "final": unit is not None and self.views.get(unit.result) in results,
+                "final": False,
             },
             list(results),
             first.location if first is not None else "",
@@ -215,6 +215,25 @@ class MethodLowering:
         )
         self.kernel.nodes.append(node)
         return node
+
+    def finish(self, unit: Unit, first: int) -> None:
+        """Mark the instruction that completes a unit's result, for the debug map.
+
+        `first` is the number of the unit's first instruction. Helper instructions (copies, casts, indices), which write
+        elsewhere, are not called by the operators' names. A result made in parts (concatenation) has no such instruction.
+        """
+        made = self.views.get(unit.result)
+        for node in self.kernel.nodes[first:]:
+            mine = made is not None and any(_same_buffer(r, made) for r in node.outputs)
+            if not mine:
+                node.attrs["fused"] = ()
+        last = next((n for n in reversed(self.kernel.nodes[first:]) if n.attrs["fused"]), None)
+        if made is not None and last is not None and len(last.outputs) == 1:
+            whole = last.outputs[0]
+            assert whole.memory is not None and made.memory is not None
+            last.attrs["final"] = same_size(product(whole.shape), product(made.shape)) and same_size(
+                whole.memory.offset, made.memory.offset
+            )
 
     def pointwise(self, nodes: Sequence[Node], result: Value) -> None:
         """One pointwise instruction for `nodes` (core), storing the core value `result`."""
@@ -301,3 +320,7 @@ class MethodLowering:
             found.program = compiled.program
             found.operands = tuple(self.expand(self.view(v), accumulator.shape) for v in compiled.operands)
         return found
+
+
+def _same_buffer(a: Value, b: Value) -> bool:
+    return a.memory is not None and b.memory is not None and a.memory.buffer is b.memory.buffer
