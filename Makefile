@@ -6,6 +6,7 @@
 #   make lint         ruff, mypy, generated files
 #   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
 #   make fuzz-quick   structure-aware mutants under sanitizers; FUZZ=200000 make fuzz for more
+#   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
 #   make oracles      PyTorch into .venv: tests compare with it where it is installed
 
@@ -19,7 +20,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles build build-c ctest schema bench-kernels clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles build build-c ctest schema figures clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -83,8 +84,8 @@ size:
 oracles: .make/deps
 	$(BIN)/python -c 'import torch' 2> /dev/null || $(BIN)/pip install -q torch==2.13.0
 
-bench-kernels: build
-	$(BIN)/python benchmarks/kernels.py
+figures: build
+	$(BIN)/python benchmarks/figures.py
 
 clean:
 	rm -rf build .make .venv out

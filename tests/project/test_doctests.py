@@ -8,8 +8,9 @@ import pkgutil
 from collections.abc import Iterator
 from typing import Any
 
-import pappus
 import pytest
+
+import pappus
 
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 GENERATED = "pappus.export.schema."
