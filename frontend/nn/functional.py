@@ -7,30 +7,61 @@ from collections.abc import Sequence
 from typing import Any
 
 from pappus.frontend import ops
+from pappus.frontend.autograd import no_grad
 from pappus.frontend.dispatch import assign
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
-from pappus.frontend.tensor import Tensor
-from pappus.frontend.autograd import no_grad
 
 # Operators whose signature is torch's already.
 from pappus.frontend.ops import (
-    adaptive_avg_pool1d as adaptive_avg_pool1d,
-    avg_pool1d as avg_pool1d,
     conv1d as conv1d,
-    conv2d as conv2d,
-    conv3d as conv3d,
-    conv_transpose1d as conv_transpose1d,
-    conv_transpose2d as conv_transpose2d,
-    conv_transpose3d as conv_transpose3d,
-    linear as linear,
-    max_pool1d as max_pool1d,
-    pixel_shuffle as pixel_shuffle,
-    pixel_unshuffle as pixel_unshuffle,
-    scaled_dot_product_attention as scaled_dot_product_attention,
-    sigmoid as sigmoid,
-    tanh as tanh,
 )
+from pappus.frontend.ops import (
+    conv2d as conv2d,
+)
+from pappus.frontend.ops import (
+    conv3d as conv3d,
+)
+from pappus.frontend.ops import (
+    conv_transpose1d as conv_transpose1d,
+)
+from pappus.frontend.ops import (
+    conv_transpose2d as conv_transpose2d,
+)
+from pappus.frontend.ops import (
+    conv_transpose3d as conv_transpose3d,
+)
+from pappus.frontend.ops import (
+    scaled_dot_product_attention as scaled_dot_product_attention,
+)
+from pappus.frontend.symbolic import same_size
+from pappus.frontend.tensor import Tensor
+
+# -- products -----------------------------------------------------------------------------------
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x W^T + b: (*, in) to (*, out), with weight (out, in) and bias (out)."""
+    return ops.linear(input, weight, bias)  # type: ignore[no-any-return]
+
+
+def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x1^T W x2 + b for each output: (*, in1) and (*, in2) to (*, out), with weight (out, in1, in2).
+
+    >>> import pappus as pp
+    >>> bilinear(pp.ones(3, 2), pp.ones(3, 4), pp.ones(5, 2, 4)).shape
+    pappus.Size([3, 5])
+    """
+    out, first, second = weight.shape
+    if not same_size(input1.shape[-1], first) or not same_size(input2.shape[-1], second):
+        raise ShapeError(
+            f"bilinear: inputs of sizes {list(input1.shape)} and {list(input2.shape)} do not fit the weight (out, in1, in2) = "
+            f"{list(weight.shape)}"
+        )
+    rows = input1 @ weight.permute(1, 0, 2).reshape(first, out * second)
+    found = (rows.unflatten(-1, (out, second)) * input2.unsqueeze(-2)).sum(-1)
+    return found if bias is None else found + bias  # type: ignore[no-any-return]
+
 
 # -- activations --------------------------------------------------------------------------------
 # `inplace` is accepted and only saves memory in torch: here the result is always a new tensor.
@@ -101,19 +132,54 @@ def glu(input: Tensor, dim: int = -1) -> Tensor:
     return ops.glu(input, dim)  # type: ignore[no-any-return]
 
 
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(x, 0) + min(0, alpha * (exp(x / alpha) - 1))."""
+    return ops.celu(input, alpha)  # type: ignore[no-any-return]
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """elu with the constants that keep activations at mean 0 and variance 1."""
+    return ops.selu(input)  # type: ignore[no-any-return]
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where above the threshold, else `value`."""
+    return ops.threshold(input, threshold, value)  # type: ignore[no-any-return]
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0."""
+    return ops.hardshrink(input, lambd)  # type: ignore[no-any-return]
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """x moved towards 0 by lambd, 0 where |x| <= lambd."""
+    return ops.softshrink(input, lambd)  # type: ignore[no-any-return]
+
+
+def sigmoid(input: Tensor) -> Tensor:
+    """1 / (1 + exp(-x))."""
+    return ops.sigmoid(input)  # type: ignore[no-any-return]
+
+
+def tanh(input: Tensor) -> Tensor:
+    """The hyperbolic tangent."""
+    return ops.tanh(input)  # type: ignore[no-any-return]
+
+
 def logsigmoid(input: Tensor) -> Tensor:
     """log(sigmoid(x)), without underflow."""
-    return -ops.softplus(-input)  # type: ignore[no-any-return]
+    return ops.logsigmoid(input)  # type: ignore[no-any-return]
 
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
-    return input / (input.abs() + 1)
+    return ops.softsign(input)  # type: ignore[no-any-return]
 
 
 def tanhshrink(input: Tensor) -> Tensor:
     """x - tanh(x)."""
-    return input - input.tanh()
+    return ops.tanhshrink(input)  # type: ignore[no-any-return]
 
 
 def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
@@ -158,6 +224,41 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
 # -- pooling ------------------------------------------------------------------------------------
 
 
+def _row(value: Any, fill: int) -> tuple[int, int]:
+    """A size along the width for an operator on images of height 1."""
+    return fill, value[0] if isinstance(value, (tuple, list)) else value
+
+
+def max_pool1d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:  # fmt: skip
+    """Maximum over windows of (N, C, L) or (C, L); with `return_indices` also where the maxima stand."""
+    found = max_pool2d(
+        input.unsqueeze(-2), _row(kernel_size, 1), _row(kernel_size if stride is None else stride, 1), _row(padding, 0),
+        _row(dilation, 1), ceil_mode, return_indices,
+    )  # fmt: skip
+    return tuple(t.squeeze(-2) for t in found) if return_indices else found.squeeze(-2)
+
+
+def avg_pool1d(
+    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:  # fmt: skip
+    """Mean over windows of (N, C, L) or (C, L)."""
+    return ops.avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)  # type: ignore[no-any-return]
+
+
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """Mean over `output_size` windows that cover the last dimension."""
+    return ops.adaptive_avg_pool1d(input, output_size)  # type: ignore[no-any-return]
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Tensor:
+    """Maximum over `output_size` windows that cover the last dimension."""
+    return ops.adaptive_max_pool2d(input.unsqueeze(-2), _row(output_size, 1)).squeeze(-2)  # type: ignore[no-any-return]
+
+
 def max_pool2d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
@@ -192,6 +293,16 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
 
 
 # -- resizing and padding -----------------------------------------------------------------------
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
+    """(*, C r^2, H, W) to (*, C, H r, W r): channels become pixels."""
+    return ops.pixel_shuffle(input, upscale_factor)  # type: ignore[no-any-return]
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
+    """(*, C, H r, W r) to (*, C r^2, H, W): pixels become channels."""
+    return ops.pixel_unshuffle(input, downscale_factor)  # type: ignore[no-any-return]
 
 
 def interpolate(
@@ -281,7 +392,7 @@ def _pad_one(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
 
 def batch_norm(
     input: Tensor, running_mean: Tensor | None, running_var: Tensor | None, weight: Tensor | None = None,
-    bias: Tensor | None = None, training: bool = False, momentum: float = 0.1, eps: float = 1e-5,
+    bias: Tensor | None = None, training: bool = False, momentum: Any = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
     """Normalize each channel of (N, C, *); in training by the batch, moving the running statistics towards it.
 
@@ -302,7 +413,7 @@ def batch_norm(
     return out  # type: ignore[no-any-return]
 
 
-def update_running(running: Tensor, batch: Tensor, momentum: float) -> None:
+def update_running(running: Tensor, batch: Tensor, momentum: Any) -> None:
     """running = (1 - momentum) * running + momentum * batch, in place."""
     new = running * (1 - momentum) + batch.to(running.dtype) * momentum
     assign(running, new)
@@ -334,8 +445,19 @@ def instance_norm(
     input: Tensor, running_mean: Tensor | None = None, running_var: Tensor | None = None, weight: Tensor | None = None,
     bias: Tensor | None = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Tensor:  # fmt: skip
-    """Normalize each channel of each sample of (N, C, *)."""
-    return ops.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)  # type: ignore[no-any-return]
+    """Normalize each channel of each sample of (N, C, *), by its own statistics or by the running ones.
+
+    Where the statistics are the sample's own, the running ones move towards their mean over the batch.
+    """
+    out = ops.instance_norm(input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    if use_input_stats and (running_mean is not None or running_var is not None):
+        dims = list(range(2, input.ndim))
+        with no_grad():
+            if running_mean is not None:
+                update_running(running_mean, input.mean(dims).mean(0), momentum)
+            if running_var is not None:
+                update_running(running_var, input.var(dims, correction=1).mean(0), momentum)
+    return out  # type: ignore[no-any-return]
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -343,14 +465,23 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return ops.dropout(input, p, training)  # type: ignore[no-any-return]
 
 
+def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """`dropout` of whole channels of (N, C, L) or (C, L)."""
+    if input.ndim == 2:
+        return dropout2d(input.unsqueeze(0), p, training).squeeze(0)  # type: ignore[no-any-return]
+    return dropout2d(input, p, training)
+
+
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """`dropout` of whole channels of (N, C, H, W)."""
+    if not 0 <= p <= 1:
+        raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
     if not training or p == 0:
         return input
     return input * ops.dropout(ops.ones(*input.shape[:2], *(1,) * (input.ndim - 2), dtype=input.dtype), p, True)
 
 
-dropout1d = dropout3d = dropout2d
+dropout3d = dropout2d
 
 # -- embedding and encoding ---------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pappus.frontend import ops
+from pappus.frontend.errors import UnsupportedError
 from pappus.frontend.tensor import Tensor
 
 
@@ -57,3 +59,15 @@ class Buffer(Tensor):
 
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         self.persistent = persistent
+
+
+def no_device(device: Any) -> None:
+    """Refuse every device but the one there is."""
+    if device is not None and str(device).split(":")[0] != "cpu":
+        raise UnsupportedError(f"no device {device!r}; the only device is 'cpu'")
+
+
+def new_parameter(shape: tuple[int, ...], device: Any, dtype: Any, requires_grad: bool = True) -> Parameter:
+    """A parameter of the default type (unless given), to be filled by a layer's `reset_parameters`."""
+    no_device(device)
+    return Parameter(ops.empty(shape, dtype=dtype), requires_grad)
