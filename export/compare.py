@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pappus.export.exporting import export, flatten_outputs
+from pappus.export.exporting import export
 from pappus.export.ir.graph import Value
 from pappus.export.ir.interpret import interpret
 from pappus.export.program import ExportedProgram
+from pappus.export.structure import flatten_outputs
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import ArgumentError
 from pappus.frontend.tensor import Tensor

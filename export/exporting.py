@@ -15,6 +15,7 @@ from pappus.export.ir.graph import Graph, Value
 from pappus.export.ir.interpret import interpret
 from pappus.export.ir.verifier import verify
 from pappus.export.program import ExportedProgram
+from pappus.export.structure import Structure, flatten_outputs
 from pappus.frontend import dtypes
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import ArgumentError, CaptureError, PappusError
@@ -164,7 +165,7 @@ def _symbols(call: _Call, dynamic_shapes: Any) -> tuple[dict[str, Dim], dict[str
 
 def _capture(
     call: _Call, dims: dict[str, Dim], sizes: dict[str, list[Dim | None]], name: str
-) -> tuple[Graph, Callable[[Sequence[Any]], Any]]:
+) -> tuple[Graph, Structure]:
     graph = Graph(name)
 
     def fixed(expr: SymInt, value: int, location: str) -> None:
@@ -201,7 +202,7 @@ def _capture(
     mode = CaptureMode(graph, env, names_of(call.model))
     with mode:
         result = call.run(inputs)
-        outputs, structure = flatten_outputs(result)
+        outputs, structure = flatten_outputs(result, _name_of(call.model))
         if not outputs:
             raise CaptureError(f"export: {_name_of(call.model)} returned no tensor, so there is nothing to compute")
         mode.finish(outputs)
@@ -216,29 +217,6 @@ def names_of(model: Any) -> dict[int, str]:
         for name, tensor in [*owner.named_parameters(), *owner.named_buffers()]:
             names.setdefault(id(tensor), name)
     return names
-
-
-def flatten_outputs(result: Any) -> tuple[list[tuple[str, Tensor]], Callable[[Sequence[Any]], Any]]:
-    flat: list[tuple[str, Tensor]] = []
-
-    def walk(value: Any, name: str) -> Callable[[Sequence[Any]], Any]:
-        if isinstance(value, Tensor):
-            index = len(flat)
-            flat.append((name, value))
-            return lambda outs: outs[index]
-        if isinstance(value, dict):
-            parts = {k: walk(v, f"{name}.{k}" if name else str(k)) for k, v in value.items()}
-            return lambda outs: {k: f(outs) for k, f in parts.items()}
-        if isinstance(value, (list, tuple)):
-            items = [walk(v, f"{name}.{i}" if name else f"output_{i}") for i, v in enumerate(value)]
-            kind = list if isinstance(value, list) else tuple
-            return lambda outs: kind(f(outs) for f in items)
-        return lambda outs: value
-
-    structure = walk(result, "")
-    if len(flat) == 1 and flat[0][0] == "":
-        flat = [("output", flat[0][1])]
-    return flat, structure
 
 
 def _is_random(graph: Graph) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pappus.export.atomic_file import write_file
 from pappus.export.capture import make_state_read
 from pappus.export.emit import LoweredMethod, write_program
 from pappus.export.ir.graph import Graph, Node, StateInfo, Value
@@ -72,15 +73,7 @@ class Program:
 
     def save(self, path: str | Path, debug: bool = True) -> None:
         """Write the .pap file, all or nothing: an existing file is replaced only when the new one is complete."""
-        path = Path(path)
-        data = self.to_bytes(debug)
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise ArgumentError(f"cannot write {path}: {error.strerror or error}") from None
+        write_file(path, self.to_bytes(debug))
 
 
 def keep_whole(op: str) -> bool:
