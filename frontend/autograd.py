@@ -389,7 +389,7 @@ def _changed(node: Node, what: str, meta: Any, storage: Any, requires_grad: bool
 
 def _saved(node: Node, arg: Any, version: int, create_graph: bool) -> Any:
     """An operand as the gradient sees it: with its history for create_graph, else the numbers alone."""
-    if type(arg) is Ghost:
+    if arg is None or type(arg) is Ghost:
         return arg
     current = 0 if arg._storage is None else arg._storage.version
     if version >= 0 and current != version:

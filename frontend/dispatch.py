@@ -159,7 +159,7 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
 
 def _arrays(arg: Any) -> Any:
     if type(arg) is list:
-        return [a._data for a in arg]
+        return [None if a is None else a._data for a in arg]
     return None if arg is None else arg._data
 
 
@@ -192,7 +192,7 @@ def _record_if_wanted(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], o
     for arg in args:
         if arg is None:
             continue
-        if any(a._requires_grad for a in arg) if type(arg) is list else arg._requires_grad:
+        if any(a is not None and a._requires_grad for a in arg) if type(arg) is list else arg._requires_grad:
             record(op, args, attrs, outs)
             return
 
@@ -239,7 +239,11 @@ def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[
     return node
 
 
-def _keep(arg: Tensor, wanted: bool, edges: list[Any], versions: list[int]) -> Any:
+def _keep(arg: Tensor | None, wanted: bool, edges: list[Any], versions: list[int]) -> Any:
+    if arg is None:  # an entry of a list: no index for this dimension
+        edges.append(None)
+        versions.append(-1)
+        return None
     node = arg._node
     if arg._requires_grad:
         edges.append((node, arg._index) if node is not None else (arg, 0))

@@ -11,6 +11,7 @@ from ..dtypes import as_dtype, get_default_dtype
 from ..errors import ArgumentError, DTypeError
 from ..opdef import Sample, Spec, operator
 from ..random import Generator, default_generator, normals, philox, uniforms
+from ..symbolic import hint_of
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats
@@ -78,7 +79,8 @@ dropout_seeded = operator(
 
 
 def _draw(generator: Generator | None, count: Any) -> tuple[int, int]:
-    return (generator or default_generator).take(int(count))
+    # A size that is not known yet (capture) reserves what the example needs.
+    return (generator or default_generator).take(hint_of(count))
 
 
 def _grad(out: Any, requires_grad: bool) -> Any:
