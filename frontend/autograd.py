@@ -21,8 +21,18 @@ from .tape import Ghost, Node, caller, line_of, state
 from .tensor import Tensor
 
 __all__ = [
-    "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad",
+    "set_grad_enabled",
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """`pp.autograd.gradcheck` and `gradgradcheck`, whose module is loaded when they are used."""
+    if name in ("gradcheck", "gradgradcheck"):
+        from . import gradcheck
+
+        return getattr(gradcheck, name)
+    raise AttributeError(f"module 'pappus.autograd' has no attribute {name!r}")
 
 
 # -- grad mode ------------------------------------------------------------------------------------
@@ -428,7 +438,7 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
         found = (found,)
     if len(found) != len(inputs):
         raise AutogradError(f"the vjp of {op.name} gave {len(found)} gradients for {len(inputs)} operands")
-    return [None if gradient is None else _fit(gradient, arg) for gradient, arg in _pairs(found, inputs)]
+    return [None if gradient is None or arg is None else _fit(gradient, arg) for gradient, arg in _pairs(found, inputs)]
 
 
 def _meta(slots: dict[int, Tensor]) -> Any:

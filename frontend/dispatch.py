@@ -14,7 +14,7 @@ import numpy as np
 
 from . import dtypes
 from .errors import ArgumentError, InplaceError, PappusError, ShapeError, UnsupportedError
-from .schema import compile_front, describe
+from .schema import REQUIRED, check_call, compile_front, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
 from .tape import Ghost, Node, Storage, caller, state
@@ -97,8 +97,19 @@ def call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
     if level is None:
         return eager_call(op, args, attrs)
     if op.inline:
-        return op.decompose(*args, **attrs)  # type: ignore[misc]
+        return _compose(op, args, attrs)
     return level.run(level.mode.call, op, args, attrs)
+
+
+def _compose(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
+    """Run an operator by its decomposition. Errors inside it name the operator that the user called, too."""
+    try:
+        if op.check and op.shape_rule is not None:
+            op.shape_rule(*args, **attrs)
+        return op.decompose(*args, **attrs)  # type: ignore[misc]
+    except PappusError as error:
+        error.at(op.name, user_location(), describe(args))
+        raise
 
 
 # -- floating-point warnings ----------------------------------------------------------------------
@@ -120,7 +131,7 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     """Run an operator on numpy arrays and write a tape node if one of its operands wants a gradient."""
     kernel = op.eager
     if kernel is None:
-        return op.decompose(*args, **attrs)  # type: ignore[misc]
+        return _compose(op, args, attrs)
     token = _errors.set(_SILENT)
     try:
         if op.check:
@@ -392,6 +403,24 @@ def list_arg(op: OpDef, name: str, value: Any) -> list[Any]:
     return items
 
 
+def misuse(op: OpDef, extra: tuple[Any, ...], unknown: dict[str, Any], known: dict[str, Any]) -> Any:
+    """A call whose arguments do not fit the schema: tried again under other spellings, else refused with the signature."""
+    schema = op.schema
+    names = [p.name for p in schema.params]
+    positional = [p.name for p in schema.params if not p.kw_only]
+    given = {n: v for n, v in known.items() if v is not schema.params[names.index(n)].default}
+    words = respell([n for n in names if n not in given], unknown)
+    try:
+        params = [(p.name, p.default is REQUIRED) for p in schema.params if not p.kw_only]
+        params += [("*", False), *((p.name, p.default is REQUIRED) for p in schema.params if p.kw_only)]
+        count = len(positional) + len(extra) if extra else 0
+        check_call(op.name, schema.text, params, count, words if extra else [*given, *words])
+    except PappusError as error:
+        error.at(op.name, user_location())
+        raise
+    return op.front(**given, **words)  # type: ignore[misc]
+
+
 def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
     """Turn Python numbers among the operands into 0-d tensors of the type they take next to the others."""
     params = op.schema.tensors
@@ -430,7 +459,10 @@ def number(value: Any, dtype: dtypes.DType) -> Tensor:
         value &= (1 << bits) - 1  # wraps around like C
         if dtype.is_signed and value >> (bits - 1):
             value -= 1 << bits
-    out._data = np.array(value, dtype.numpy)
+    try:
+        out._data = np.array(value, dtype.numpy)
+    except (OverflowError, ValueError):  # inf and nan
+        raise ArgumentError(f"{value} is not a value of {dtype}; convert the tensor to floating point first") from None
     out._wrapped = True
     return out
 
@@ -438,6 +470,7 @@ def number(value: Any, dtype: dtypes.DType) -> Tensor:
 def make_front(op: OpDef) -> Callable[..., Any]:
     """The operator's public function: checks arguments by the schema, then `call`."""
     helpers = {
-        "Tensor": Tensor, "call": call, "tensor_arg": tensor_arg, "list_arg": list_arg, "number_args": number_args,
+        "Tensor": Tensor, "call": call, "misuse": misuse, "tensor_arg": tensor_arg, "list_arg": list_arg,
+        "number_args": number_args,
     }  # fmt: skip
     return compile_front(op.schema, op, helpers)

@@ -27,19 +27,21 @@ class PappusError(Exception):
     """Base of every error Pappus raises; `op` and `location` name the operator and the user's line when known."""
 
     op: str | None = None
+    operands: str | None = None
     location: str | None = None
+    outer: tuple[str, str | None] | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
         self.message = message
 
     def at(self, op: str | None, location: str | None, operands: str | None = None) -> PappusError:
-        """Add the operator, its operands and the user's line, unless an inner call has done so."""
+        """Add the operator, its operands and the user's line; where an inner call has done so, the outer operator."""
         if self.location is None:
             self.op, self.location, self.operands = op, location, operands
+        elif op and op != self.op:
+            self.outer = op, operands
         return self
-
-    operands: str | None = None
 
     def __str__(self) -> str:
         text = self.message
@@ -47,6 +49,8 @@ class PappusError(Exception):
             text = f"{self.op}: {text}"
         if self.operands:
             text += f"\n  operands: {self.operands}"
+        if self.outer:
+            text += f"\n  inside {self.outer[0]} of {self.outer[1]}" if self.outer[1] else f"\n  inside {self.outer[0]}"
         if self.location:
             text += f"\n  at {self.location}"
         return text

@@ -8,6 +8,8 @@ A schema also writes the argument-checking front of its operator: a plain Python
 from __future__ import annotations
 
 import ast
+import difflib
+import inspect
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -30,6 +32,12 @@ class _Required:
 
 
 REQUIRED: Any = _Required()
+
+# Names that callers use for the same parameter: PyTorch's own, and numpy's where PyTorch takes those too.
+_OTHER_NAMES = {
+    "input": "self", "self": "input", "x": "self", "axis": "dim", "keepdims": "keepdim", "axes": "dims", "x1": "self",
+    "x2": "other", "size": "shape", "exponent": "other",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,22 +219,53 @@ def _convert(param: Param) -> tuple[Callable[..., Any] | None, str, str]:
     raise ValueError(f"unknown type {param.type!r} of parameter {param.name!r}")
 
 
+def respell(params: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
+    """`given` with other spellings of parameters (`input`, `axis`, `keepdims`) replaced by the names in `params`."""
+    found = {}
+    for name, value in given.items():
+        known = _OTHER_NAMES.get(name)
+        found[known if known in params and name not in params and known not in given else name] = value
+    return found
+
+
+def check_call(name: str, signature: str, params: Sequence[tuple[str, bool]], count: int, given: Sequence[str]) -> None:
+    """Refuse a call of `name` with `count` positional arguments and the keywords `given` that does not fit `params`.
+
+    `params` are (name, is required) of the positional parameters, then those of the keyword-only ones after ("*", False).
+    """
+    at = params.index(("*", False)) if ("*", False) in params else len(params)
+    names = [p for p, _ in params if p != "*"]
+    if count > at:
+        raise ArgumentError(f"{name}: takes at most {at} positional arguments, got {count}; the signature is {signature}")
+    for word in given:
+        if word not in names:
+            near = difflib.get_close_matches(word, names, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            if word == "out":
+                hint = "; results are not written into existing tensors, assign the result instead"
+            raise ArgumentError(f"{name}: has no argument '{word}'{hint}; the signature is {signature}")
+        if word in names[: min(count, at)]:
+            raise ArgumentError(f"{name}: argument '{word}' is given twice; the signature is {signature}")
+    for number, (param, required) in enumerate(p for p in params if p[0] != "*"):
+        if required and param not in given and not number < count:
+            raise ArgumentError(f"{name}: argument '{param}' is missing; the signature is {signature}")
+
+
 def compile_front(schema: Schema, op: Any, helpers: dict[str, Any]) -> Callable[..., Any]:
     """Write the Python function that checks arguments and calls `dispatch.call(op, args, attrs)`.
 
-    `helpers` provides `Tensor`, `call`, `tensor_arg`, `list_arg` and `number_args`, which the caller has and this
-    module, being below tensors, has not.
+    `helpers` provides `Tensor`, `call`, `misuse`, `tensor_arg`, `list_arg` and `number_args`, which the caller has and
+    this module, being below tensors, has not.
     """
-    scope: dict[str, Any] = {**helpers, "op": op, "DType": DType}
-    signature, lines, numbers = [], [], []
+    scope: dict[str, Any] = {**helpers, "op": op, "DType": DType, "REQUIRED": REQUIRED}
+    signature: list[str] = []
+    lines: list[str] = []
+    numbers: list[tuple[str, str]] = []
     for param in schema.params:
-        if param.kw_only and "*" not in signature:
-            signature.append("*")
-        text = param.name
-        if param.default is not REQUIRED:
-            scope[f"default_{param.name}"] = param.default
-            text += f"=default_{param.name}"
-        signature.append(text)
+        if param.kw_only and "*extra" not in signature:
+            signature.append("*extra")
+        scope[f"default_{param.name}"] = param.default
+        signature.append(f"{param.name}=default_{param.name}")
         name = param.name
         guard = f"{name} is not None and " if param.type.endswith("?") else ""
         if param.type in ("Tensor", "Tensor?"):
@@ -241,6 +280,11 @@ def compile_front(schema: Schema, op: Any, helpers: dict[str, Any]) -> Callable[
                 scope[f"to_{name}"] = convert
                 condition = (guard + test.format(name)).removesuffix(" and ") or "True"
                 lines.append(f"    if {condition}: {name} = to_{name}({schema.name!r}, {name!r}, {name}{extra})")
+    if "*extra" not in signature:
+        signature.append("*extra")
+    wrong = "".join(f" or {p.name} is REQUIRED" for p in schema.params if p.default is REQUIRED)
+    known = ", ".join(f"{p.name}={p.name}" for p in schema.params)
+    lines.insert(0, f"    if unknown or extra{wrong}: return misuse(op, extra, unknown, dict({known}))")
     tensors = [p.name for p in schema.tensors]
     args = "(" + "".join(f"{t}, " for t in tensors) + ")"
     if numbers:
@@ -248,9 +292,16 @@ def compile_front(schema: Schema, op: Any, helpers: dict[str, Any]) -> Callable[
         lines.append(f"    if {tests}: {args} = number_args(op, {args})")
     attrs = "{" + ", ".join(f"{p.name!r}: {p.name}" for p in schema.attrs) + "}"
     lines.append(f"    return call(op, {args}, {attrs})")
-    source = f"def {schema.name}({', '.join(signature)}):\n" + "\n".join(lines)
+    source = f"def {schema.name}({', '.join(signature)}, **unknown):\n" + "\n".join(lines)
     exec(compile(source, __file__, "exec"), scope)
     front: Callable[..., Any] = scope[schema.name]
+    front.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(
+            p.name, inspect.Parameter.KEYWORD_ONLY if p.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty if p.default is REQUIRED else p.default,
+        )
+        for p in sorted(schema.params, key=lambda p: (p.kw_only, p.default is not REQUIRED and not p.kw_only))
+    ])  # fmt: skip
     return front
 
 

@@ -126,6 +126,19 @@ def in_float32(kernel: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def step_in_float32(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for kernels of several arrays, None among them, and several results."""
+
+    def run(xp: Any, *arrays: Any, **attrs: Any) -> Any:
+        short = arrays[0].dtype
+        if short.itemsize != 2:
+            return kernel(xp, *arrays, **attrs)
+        wide = [a if a is None else a.astype(np.float32) for a in arrays]
+        return tuple(np.asarray(out).astype(short) for out in kernel(xp, *wide, **attrs))
+
+    return run
+
+
 def promote_arrays(*arrays: Any) -> tuple[Any, ...]:
     """Arrays cast to their common type (numpy would widen int64 with float32 to float64)."""
     dtype = arrays[0].dtype

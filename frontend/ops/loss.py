@@ -30,6 +30,11 @@ def _reduce(loss: Any, reduction: str) -> Any:
     raise ArgumentError(f"{reduction!r} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
 
 
+def _need_float(name: str, input: Any) -> None:
+    if not input.dtype.is_floating_point:
+        raise DTypeError(f"{name}: the input has type {input.dtype}; predictions are floating point, use input.float()")
+
+
 # -- classification -----------------------------------------------------------------------------
 
 
@@ -45,6 +50,7 @@ def _nll_shape(input: Spec, target: Spec, weight: Any, *, ignore_index: int, red
             f"nll_loss: expected target dtype to be Long or Byte, but got {target.dtype.name}; use target.long() for "
             "class indices, or probabilities of the input's shape with cross_entropy"
         )
+    _need_float("nll_loss", input)
     at = _class_dim(input)
     expected = (*input.shape[:at], *input.shape[at + 1 :])
     if target.ndim != len(expected) or not all(sym_eq(a, b) for a, b in zip(target.shape, expected, strict=True)):
@@ -131,6 +137,7 @@ def _cross_entropy_shape(
 ) -> Spec:
     if not 0.0 <= label_smoothing <= 1.0:
         raise ArgumentError(f"cross_entropy: label_smoothing must be between 0.0 and 1.0, got {label_smoothing}")
+    _need_float("cross_entropy", input)
     if not _probabilities(input, target):
         if target.dtype.is_floating_point:
             raise DTypeError(
@@ -159,10 +166,6 @@ def _cross_entropy_decompose(
 ) -> Any:
     from . import log_softmax
 
-    # The checks here name cross_entropy, the operator that the user called.
-    _cross_entropy_shape(
-        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-    )
     at = _class_dim(input)
     logs = log_softmax(input, at)
     classes = input.shape[at]

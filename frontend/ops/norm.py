@@ -1,4 +1,4 @@
-"""Normalization and dropout.
+"""Normalization.
 
 `batch_norm` with stored statistics is one operator, kept whole in captured graphs; in training it is
 `batch_norm_train`, which also returns the statistics that `nn.functional.batch_norm` folds into the running ones.
@@ -17,7 +17,7 @@ from ._names import function
 from ._samples import floats
 
 __all__ = [
-    "batch_norm", "batch_norm_backward", "batch_norm_train", "dropout", "group_norm", "instance_norm", "layer_norm",
+    "batch_norm", "batch_norm_backward", "batch_norm_train", "group_norm", "instance_norm", "layer_norm",
     "rms_norm",
 ]  # fmt: skip
 
@@ -437,34 +437,3 @@ def instance_norm(
             f"instance_norm: Expected more than 1 spatial element when training, got input size {_sizes(input.shape)}"
         )
     return group_norm(input, input.shape[1], weight, bias, eps)
-
-
-# -- dropout ------------------------------------------------------------------------------------
-
-
-def _dropout_decompose(input: Any, *, p: float, train: bool) -> Any:
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"dropout: probability has to be between 0 and 1, but got {p}")
-    if not train or p == 0:
-        return input
-    if p == 1:
-        return input * 0.0
-    from . import rand
-
-    keep = rand(input.shape, dtype=input.dtype) >= p
-    return input * (keep.to(input.dtype) * (1 / (1 - p)))
-
-
-dropout = operator(
-    "dropout(Tensor input, float p=0.5, bool train=True) -> Tensor",
-    """With `train`, set each element to zero with probability `p` and multiply the others by 1 / (1 - p).
-
-    The mask comes from the seeded generator, see `pp.manual_seed`.
-
-    >>> import pappus as pp
-    >>> pp.dropout(pp.ones(3), train=False).tolist()
-    [1.0, 1.0, 1.0]
-    """,
-    decompose=_dropout_decompose,
-    tags=("random",),
-)

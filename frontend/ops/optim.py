@@ -10,15 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
 from ._samples import floats
+from ._shapes import step_in_float32
 
 __all__ = ["adam_step", "sgd_step"]
 
 
 def _check(name: str, param: Any, **others: Any) -> Spec:
+    if not param.dtype.is_floating_point:
+        raise DTypeError(f"{name}: the parameter has type {param.dtype}; only floating-point tensors are trained")
     for label, other in others.items():
         if other is not None and (
             other.ndim != param.ndim or not all(sym_eq(a, b) for a, b in zip(other.shape, param.shape, strict=True))
@@ -48,6 +51,7 @@ def _sgd_decompose(
     return param - buffer * lr, buffer
 
 
+@step_in_float32
 def _sgd_eager(
     xp: Any, param: Any, grad: Any, momentum_buffer: Any, *, lr: float, momentum: float, dampening: float,
     weight_decay: float, nesterov: bool, maximize: bool,
@@ -121,6 +125,7 @@ def _adam_decompose(
     return param - mean / scale * (lr / first).to(param.dtype), mean, square, top
 
 
+@step_in_float32
 def _adam_eager(
     xp: Any, param: Any, grad: Any, exp_avg: Any, exp_avg_sq: Any, max_exp_avg_sq: Any, step: Any, *, lr: float,
     beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool, maximize: bool,

@@ -10,14 +10,22 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType
+from ..erf import erf_array
 from ..errors import ArgumentError, DTypeError
 from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats, ints, masks
 from ._shapes import (
-    as_float, broadcast, in_float32, pointwise, pointwise_float, promote_arrays, promoted, same, same_float,
+    as_float,
+    broadcast,
+    in_float32,
+    pointwise,
+    pointwise_float,
+    promote_arrays,
+    promoted,
+    same,
+    same_float,
 )  # fmt: skip
-from ..erf import erf_array
 
 TAGS = ("pointwise", "inplace")
 
@@ -282,23 +290,20 @@ def _pow_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
 pow = _binary("pow", None, _pow_vjp, "a to the power of b.", 0.5, 2.0, eager=_pow_kernel)
 
 
-def _extremum_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
-    """Where the operands are equal, each gets half."""
-    first, tie = _first(a, b), a == b
-    share = where(tie, g * 0.5, g)
-    ga = where(logical_or(first, tie), share, 0.0) if a.requires_grad else None
-    gb = where(logical_and(first, logical_not(tie)), 0.0, share) if b.requires_grad else None
-    return ga, gb
+def _extremum_vjp(before: Callable[..., Any]) -> Callable[..., Any]:
+    """The gradient goes to the operand that is `before` the other; where they are equal, half to each."""
+
+    def vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
+        share = where(eq(a, b), g * 0.5, g)
+        ga = where(before(b, a), 0.0, share) if a.requires_grad else None
+        gb = where(before(a, b), 0.0, share) if b.requires_grad else None
+        return ga, gb
+
+    return vjp
 
 
-def _first(a: Any, b: Any) -> Any:
-    return a > b
-
-
-maximum = _binary("maximum", np.maximum, _extremum_vjp, "The larger of a and b; nan if either is.")
-minimum = _binary(
-    "minimum", np.minimum, lambda g, _out, a, b: _extremum_vjp(g, _out, -a, -b), "The smaller of a and b; nan if either is."
-)
+maximum = _binary("maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is.")
+minimum = _binary("minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is.")
 
 
 def _remainder_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
@@ -385,7 +390,11 @@ def _clamp_shape(x: Any, min: Any = None, max: Any = None) -> Spec:
 def _clamp_kernel(xp: Any, x: Any, min: Any, max: Any) -> Any:
     dtype = _clamp_shape(_of_array(x), min, max).dtype.numpy
     x = x if x.dtype == dtype else x.astype(dtype)
-    return np.clip(x, None if min is None else dtype.type(min), None if max is None else dtype.type(max))
+    low, high = None if min is None else dtype.type(min), None if max is None else dtype.type(max)
+    if dtype.kind != "V":
+        return np.clip(x, low, high)
+    x = x if low is None else np.maximum(x, low)  # clip would give float32 for bfloat16
+    return x if high is None else np.minimum(x, high)
 
 
 def _of_array(x: Any) -> Spec:
@@ -479,7 +488,7 @@ masked_fill = operator(
     "masked_fill(Tensor self, Tensor mask, Tensor|Scalar value) -> Tensor", "`value` where the mask is true, self elsewhere.",
     decompose=lambda x, mask, value: where(mask, value if value.dtype is x.dtype else to_dtype(value, x.dtype), x),
     inline=True, tags=("like_self", "inplace"),
-    samples=lambda: [Sample((floats(2, 3), masks(2, 3), 0.5)), Sample((floats(2, 3), masks(3), -math.inf))],
+    samples=lambda: [Sample((floats(2, 3), masks(2, 3), 0.5)), Sample((floats(2, 3), masks(3), -9))],
 )  # fmt: skip
 lerp = operator(
     "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor", "self + weight * (end - self).",
