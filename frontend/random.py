@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Generator", "default_generator", "initial_seed", "manual_seed", "normals", "philox", "seed", "uniforms"]
+__all__ = [
+    "Generator", "default_generator", "get_rng_state", "initial_seed", "integers", "manual_seed", "normals", "permutation",
+    "philox", "seed", "set_rng_state", "uniforms", "words64",
+]  # fmt: skip
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
@@ -52,6 +55,32 @@ def normals(seed: int, offset: int, count: int) -> Any:
     out = np.empty(words.size)
     out[0::2], out[1::2] = radius * np.cos(angle), radius * np.sin(angle)
     return out[:count]
+
+
+def words64(seed: int, offset: int, count: int) -> Any:
+    """`count` uint64 words of the stream `seed`, from block `offset` on: two 32-bit words each, the high one first."""
+    words = philox(seed, offset, 2 * count).astype(np.uint64)
+    return (words[0::2] << _SHIFT) | words[1::2]
+
+
+def integers(low: int, high: int, count: int, generator: Generator | None = None) -> list[int]:
+    """`count` integers in [low, high) from a generator (the default one if None).
+
+    >>> integers(3, 4, 2, Generator())
+    [3, 3]
+    """
+    drawn = words64(*(generator or default_generator).take(2 * count), count) % np.uint64(high - low)
+    return [low + int(n) for n in drawn]
+
+
+def permutation(count: int, generator: Generator | None = None) -> list[int]:
+    """The integers 0 .. count-1 in an order drawn from a generator (the default one if None).
+
+    >>> sorted(permutation(4, Generator()))
+    [0, 1, 2, 3]
+    """
+    drawn = words64(*(generator or default_generator).take(2 * count), count)
+    return np.argsort(drawn, kind="stable").tolist()  # type: ignore[no-any-return]
 
 
 class Generator:
@@ -127,3 +156,13 @@ def seed() -> int:
 def initial_seed() -> int:
     """The seed of the default generator."""
     return default_generator.initial_seed()
+
+
+def get_rng_state() -> Any:
+    """The position of the default generator, for `set_rng_state`."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Continue the default generator from a position that `get_rng_state` gave."""
+    default_generator.set_state(new_state)

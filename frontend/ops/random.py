@@ -10,7 +10,7 @@ from .. import dtypes, random
 from ..dtypes import as_dtype, get_default_dtype
 from ..errors import ArgumentError, DTypeError
 from ..opdef import Sample, Spec, operator
-from ..random import Generator, default_generator, normals, philox, uniforms
+from ..random import Generator, default_generator, normals, uniforms, words64
 from ..symbolic import hint_of
 from ..tensor import Tensor
 from ._names import function
@@ -46,9 +46,7 @@ _randn = operator(
 
 def _randint_kernel(xp: Any, size: Any, seed: Any, offset: Any, low: Any, high: Any, dtype: Any) -> Any:
     count = int(numel(size))
-    words = philox(seed, offset, 2 * count).astype(np.uint64)
-    wide = (words[0::2] << np.uint64(32)) | words[1::2]
-    found = (wide % np.uint64(high - low)).astype(np.int64) + low
+    found = (words64(seed, offset, count) % np.uint64(high - low)).astype(np.int64) + low
     return found.astype((dtype or dtypes.int64).numpy).reshape(size)
 
 
@@ -122,10 +120,7 @@ def randint(low: Any, high: Any = None, size: Any = None, *, generator: Any = No
 @function()
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
     """The integers 0 .. n-1 in random order."""
-    seed, offset = _draw(generator, 2 * n)
-    words = philox(seed, offset, 2 * n).astype(np.uint64)
-    order = np.argsort((words[0::2] << np.uint64(32)) | words[1::2], kind="stable")
-    return Tensor._from_data(order.astype(as_dtype(dtype or dtypes.int64).numpy))
+    return Tensor._from_data(np.array(random.permutation(n, generator), as_dtype(dtype or dtypes.int64).numpy))
 
 
 @function()
@@ -231,5 +226,5 @@ exponential_ = _fill(
     "exponential_", lambda x, lambd=1.0, generator=None: (1 - rand(*x.shape, generator=generator)).log() * (-1 / lambd)
 )
 
-for _name in ("manual_seed", "seed", "initial_seed"):
+for _name in ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state"):
     function()(getattr(random, _name))
