@@ -9,7 +9,7 @@ static int64_t read_index(const pp_view *v, int64_t at) {
 
 static void copy_items(char *y, const char *x, int item, int64_t sy, int64_t sx, int64_t n) {
   if (sx == 1 && sy == 1) {
-    memcpy(y, x, (size_t)(n * item));
+    memmove(y, x, (size_t)(n * item)); /* a hostile file may let the result overlap its operand */
     return;
   }
   for (int64_t i = 0; i < n; i++) memcpy(y + i * sy * item, x + i * sx * item, (size_t)item);

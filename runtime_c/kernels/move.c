@@ -1,5 +1,6 @@
 /* Strided copies of any dtype. Dimensions are ordered by the result's strides and merged, so that what is contiguous
- * is copied in runs; a transposition is done in square tiles so that both sides stay in cache. */
+ * is copied in runs; a transposition is done in square tiles so that both sides stay in cache. A hostile file may let
+ * the result overlap the operand: the values are then arbitrary, so runs are moved, not copied. */
 #include "common.h"
 
 #define TILE 16
@@ -69,7 +70,7 @@ void pp_move_prepare(pp_step *s) {
   static void NAME(TYPE *y, const TYPE *x, int64_t rows, int64_t n, const int64_t *xs, const int64_t *ys) {     \
     int64_t xr = xs[0], xn = xs[1], yr = ys[0], yn = ys[1];                                                    \
     if (xn == 1 && yn == 1) {                                                                                  \
-      for (int64_t r = 0; r < rows; r++) memcpy(y + r * yr, x + r * xr, (size_t)n * sizeof *y);                \
+      for (int64_t r = 0; r < rows; r++) memmove(y + r * yr, x + r * xr, (size_t)n * sizeof *y); /* may overlap */ \
       return;                                                                                                  \
     }                                                                                                          \
     for (int64_t r0 = 0; r0 < rows; r0 += TILE)                                                                \

@@ -13,6 +13,14 @@ WEAK PLAIN void *memcpy(void *to, const void *from, size_t n) {
   return to;
 }
 
+WEAK PLAIN void *memmove(void *to, const void *from, size_t n) {
+  unsigned char *t = to;
+  const unsigned char *f = from;
+  if (t <= f) return memcpy(to, from, n);
+  while (n--) t[n] = f[n];
+  return to;
+}
+
 WEAK PLAIN void *memset(void *to, int value, size_t n) {
   unsigned char *t = to;
   while (n--) *t++ = (unsigned char)value;

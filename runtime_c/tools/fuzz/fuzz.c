@@ -56,7 +56,7 @@ static void *block(uint64_t size) {
 static void speak(const pp_program *p, const pp_error *error) {
   char text[200];
   size_t n = pp_error_message(p, error, text, sizeof text), whole = n < sizeof text ? n : sizeof text - 1;
-  if (error->rule == 0 || strlen(text) != whole || strchr(text, '{')) {
+  if (error->rule == 0 || strlen(text) != whole) {
     fprintf(stderr, "FUZZ: message: rule %u, status %d: %s\n", error->rule, (int)error->status, text);
     abort();
   }
