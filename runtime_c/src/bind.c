@@ -224,7 +224,7 @@ pp_status pp_bind_sizes(pp_instance *instance, uint32_t method, const pp_tensor 
   pp_bound *b = &instance->methods[method];
   error->method = method;
   if (n_inputs != b->m.inputs.count) {
-    b->sized = false;
+    b->sized = b->resolved = false;
     return pp_refuse(error, PP_RULE_INPUT_COUNT, n_inputs, b->m.inputs.count);
   }
   if (!b->sized || !same_sizes(b, inputs)) {
