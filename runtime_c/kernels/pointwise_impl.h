@@ -1,10 +1,7 @@
 /* The interpreter loop of one ISA. The including file defines PP_ISA_SUFFIX; see pointwise.h. */
+#include "isa.h"
 #include "pointwise.h"
 #include "simd_math.h"
-
-#define PP_CAT_(a, b) a##b
-#define PP_CAT(a, b) PP_CAT_(a, b)
-#define PP_NAME(stem) PP_CAT(stem, PP_ISA_SUFFIX)
 
 /* Loops run over whole vectors: registers are longer than any block and lanes past its end are never stored. */
 #define VECTORS for (int64_t k = 0; k < n; k += PP_W)

@@ -5,6 +5,8 @@
  * vi with all bits of a lane equal. + - * / & | ^ << >> work on both by themselves; everything else is a function
  * here. vf_fma rounds once where the ISA has fma and twice elsewhere, so results may differ in the last bit between
  * ISAs, never within one.
+ *
+ * PP_SIMD_EMULATE_512 makes vf 16 lanes in plain C, so that what is compiled for AVX-512 can be tested on any machine.
  */
 #ifndef PP_KERNELS_SIMD_H
 #define PP_KERNELS_SIMD_H
@@ -13,6 +15,8 @@
 
 #if defined(PP_SIMD_SCALAR) || defined(PP_NO_SIMD)
 #define PP_W 1
+#elif defined(PP_SIMD_EMULATE_512)
+#define PP_W 16
 #elif defined(__AVX512F__)
 #include <immintrin.h>
 #define PP_W 16
@@ -99,7 +103,33 @@ PP_INLINE vi vf_isnan(vf a) { return vf_ne(a, a); }
 /* fma, square root, and min/max that return NaN if either operand is one (vf_maxp/minp: b if either is NaN or both
  * are zero, the cheap machine instruction, for operands known to be numbers). Partial loads read, and partial stores
  * write, the first n lanes only; the other lanes read as zero. */
-#if PP_W == 16
+#if defined(PP_SIMD_EMULATE_512) && PP_W == 16
+PP_INLINE vf vf_fma(vf a, vf b, vf c) {
+  for (int i = 0; i < PP_W; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+}
+PP_INLINE vf vf_sqrt(vf a) {
+  for (int i = 0; i < PP_W; i++) a[i] = __builtin_sqrtf(a[i]);
+  return a;
+}
+PP_INLINE vf vf_maxp(vf a, vf b) { return vf_select(a > b, a, b); }
+PP_INLINE vf vf_minp(vf a, vf b) { return vf_select(a < b, a, b); }
+PP_INLINE vf vf_max(vf a, vf b) { return vf_select(vf_isnan(a), a, vf_maxp(a, b)); }
+PP_INLINE vf vf_min(vf a, vf b) { return vf_select(vf_isnan(a), a, vf_minp(a, b)); }
+PP_INLINE vf vf_loadn(const float *p, int64_t n) {
+  vf v = vf_zero();
+  for (int i = 0; i < n; i++) v[i] = p[i];
+  return v;
+}
+PP_INLINE void vf_storen(float *p, vf v, int64_t n) {
+  for (int i = 0; i < n; i++) p[i] = v[i];
+}
+PP_INLINE vi vf_trunc_int(vf a) {
+  vi r;
+  for (int i = 0; i < PP_W; i++) r[i] = a[i] > -2147483648.0f && a[i] < 2147483648.0f ? (int32_t)a[i] : INT32_MIN;
+  return r;
+}
+#elif PP_W == 16
 PP_INLINE vf vf_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 PP_INLINE vf vf_sqrt(vf a) { return _mm512_sqrt_ps(a); }
 PP_INLINE vf vf_maxp(vf a, vf b) { return _mm512_max_ps(a, b); }

@@ -6,6 +6,7 @@ import ctypes
 import functools
 import hashlib
 import itertools
+import os
 import platform
 import re
 import subprocess
@@ -32,6 +33,7 @@ ISA_FLAGS = {
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"],
 }
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+EMULATE = ["-DPP_SIMD_EMULATE_512", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi"]
 
 
 class Description(ctypes.Structure):
@@ -40,26 +42,41 @@ class Description(ctypes.Structure):
                  "loads")] + [(n, ctypes.c_void_p) for n in ("views", "attrs", "floats", "code")]  # fmt: skip
 
 
+def emulated() -> bool:
+    """Whether the AVX-512 kernels are tested as plain C: where the CPU has no AVX-512, or on request.
+
+    They are compiled with the real intrinsics all the same.
+    """
+    if platform.machine() != "x86_64":
+        return False
+    return bool(os.environ.get("PP_TEST_EMULATE_512")) or "avx512dq" not in Path("/proc/cpuinfo").read_text()
+
+
 @functools.cache
 def library() -> ctypes.CDLL:
     """The kernels and harness.c as a shared library, rebuilt when a source changes."""
     arm = platform.machine() == "aarch64"
-    sources = sorted(KERNELS.glob("*.c")) + [Path(__file__).with_name("harness.c")]
+    sources = [*sorted(KERNELS.glob("*.c")), Path(__file__).with_name("harness.c")]
     sources = [s for s in sources if not s.stem.endswith(("avx2", "avx512") if arm else "neon")]
     headers = [*KERNELS.glob("*.h"), *KERNELS.glob("*.def"), HEADER, ROOT / "runtime_c/include/pappus.h"]
     digest = hashlib.sha256()
     for path in sorted({*sources, *headers}):
         digest.update(path.read_bytes())
+    digest.update(f"{emulated()} {FLAGS} {ISA_FLAGS} {EMULATE}".encode())
     folder = ROOT / "build" / "test-kernels" / digest.hexdigest()[:16]
     target = folder / "kernels.so"
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
         objects = []
         for source in sources:
-            isa = ISA_FLAGS.get(source.stem.rsplit("_", 1)[-1], [])
-            objects.append(str(folder / (source.stem + ".o")))
+            suffix = source.stem.rsplit("_", 1)[-1]
+            isa = ISA_FLAGS.get(suffix, [])
             include = [f"-I{KERNELS}", f"-I{ROOT / 'runtime_c/include'}"]
+            objects.append(str(folder / (source.stem + ".o")))
             subprocess.run(["gcc", *FLAGS, *isa, *include, "-c", str(source), "-o", objects[-1]], check=True)
+            if suffix == "avx512" and emulated():
+                objects[-1] = str(folder / (source.stem + "_emulated.o"))
+                subprocess.run(["gcc", *FLAGS, *EMULATE, *include, "-c", str(source), "-o", objects[-1]], check=True)
         subprocess.run(["gcc", "-shared", "-o", str(target) + ".tmp", *objects, "-lm"], check=True)
         Path(str(target) + ".tmp").rename(target)
     lib = ctypes.CDLL(str(target))
@@ -74,10 +91,11 @@ def library() -> ctypes.CDLL:
 def kernels(family: str | None = None) -> dict[str, int]:
     """Name -> number of the kernels this machine can run."""
     lib = library()
+    offered = lib.kt_cpu() | (1 << 3 if emulated() else 0)
     return {
         lib.kt_name(i).decode(): i
         for i in range(lib.kt_count())
-        if lib.kt_cpu() >> lib.kt_isa(i) & 1 and (family is None or lib.kt_family(i) == C[f"FAMILY_{family}"])
+        if offered >> lib.kt_isa(i) & 1 and (family is None or lib.kt_family(i) == C[f"FAMILY_{family}"])
     }
 
 

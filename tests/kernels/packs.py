@@ -10,7 +10,7 @@ def gemm_panel16(b: np.ndarray) -> np.ndarray:
     k, n = b.shape
     padded = np.zeros((k, -(-n // 16) * 16), np.float32)
     padded[:, :n] = b
-    return np.ascontiguousarray(padded.reshape(k, -1, 16).transpose(1, 0, 2))
+    return np.ascontiguousarray(padded.reshape(k, -(-n // 16), 16).transpose(1, 0, 2))
 
 
 def conv_panel16(w: np.ndarray, groups: int) -> np.ndarray:

@@ -1,0 +1,3 @@
+/* Matrix products, compiled for AVX2. */
+#define PP_ISA_SUFFIX avx2
+#include "gemm_impl.h"

@@ -1,0 +1,3 @@
+/* Matrix products, compiled for AVX512. */
+#define PP_ISA_SUFFIX avx512
+#include "gemm_impl.h"

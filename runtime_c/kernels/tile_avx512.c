@@ -1,0 +1,3 @@
+/* Product tiles, compiled for AVX512. */
+#define PP_ISA_SUFFIX avx512
+#include "tile_impl.h"

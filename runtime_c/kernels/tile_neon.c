@@ -1,0 +1,4 @@
+/* Product tiles, compiled for NEON. */
+#define PP_ISA_SUFFIX neon
+#define PP_PW_SUFFIX simd
+#include "tile_impl.h"
