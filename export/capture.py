@@ -27,16 +27,17 @@ _WAYS_OUT = (
 class CaptureMode(Mode):
     """The dispatch mode that records a Graph instead of computing.
 
-    `names` maps id(tensor) to the qualified name of a parameter or buffer. Concrete tensors that are read become
-    constants; concrete tensors that are written become state.
+    `names` maps the id of a tensor's array to the qualified name of the parameter or buffer. Concrete tensors that are
+    read become constants; concrete tensors that are written become state. Tensors that share an array (`detach()`, `data`)
+    are one value.
     """
 
     def __init__(self, graph: Graph, env: ShapeEnv, names: dict[int, str]) -> None:
         self.graph = graph
         self.env = env
         self.names = names
-        self.values: dict[int, Value] = {}  # id(concrete tensor) -> constant
-        self.keep: list[Any] = []  # ids stay unique while their tensors live
+        self.values: dict[int, Value] = {}  # id(concrete array) -> constant
+        self.keep: list[Any] = []  # ids stay unique while their arrays live
         self.forward: dict[Value, Value] = {}  # what an in-place write replaced -> by what
         self.regenerated: dict[tuple[Value, Value], Value] = {}
         self.states: dict[Value, Tensor] = {}  # constants that were written, by their value
@@ -56,16 +57,16 @@ class CaptureMode(Mode):
         data = tensor._data
         if isinstance(data, SymbolicArray):
             return self.resolve(data.value)
-        known = self.values.get(id(tensor))
+        known = self.values.get(id(data))
         if known is None:
             wrapped = bool(getattr(tensor, "_wrapped", False))
-            name = self.names.get(id(tensor), "const")
+            name = self.names.get(id(data), "const")
             array = np.asarray(data)
             known = Value(
                 self.graph.fresh_name(name), tensor.dtype, tuple(array.shape), None, array, tensor, wrapped
             )
-            self.values[id(tensor)] = known
-            self.keep.append(tensor)
+            self.values[id(data)] = known
+            self.keep.append(data)
         return self.resolve(known)
 
     def resolve(self, value: Value) -> Value:
@@ -145,13 +146,15 @@ class CaptureMode(Mode):
 
     def _through_view(self, node: Node, base: Value, new: Value) -> Value:
         """The base tensor after its view (made by `node`) became `new`."""
+        if node.op == "alias":
+            return new
         if node.op == "view":
             return self._record("view", (new,), {"shape": base.shape}, base.dtype, base.shape)
         if node.op == "permute":
             dims = [d % len(base.shape) for d in node.attrs["dims"]]
             inverse = tuple(dims.index(i) for i in range(len(dims)))
             return self._record("permute", (new,), {"dims": inverse}, base.dtype, base.shape)
-        if node.op == "slice" and "slice_scatter" in OPS:
+        if node.op == "slice":
             attrs = {k: node.attrs[k] for k in ("dim", "start", "end", "step")}
             return self._record("slice_scatter", (base, new), attrs, base.dtype, base.shape)
         raise CaptureError(
@@ -166,11 +169,30 @@ class CaptureMode(Mode):
         if array is not None:
             return array
         shape = ", ".join(map(str, value.shape))
+        if value.producer is not None:
+            origin = f"result of {value.producer.where()}"
+        else:
+            origin = f"{'parameter or buffer' if value.is_constant else 'input'} {value.name}"
         raise CaptureError(
-            f"{user_location()}: {what} needs the value of a tensor ({value.dtype.name}[{shape}], result of "
-            f"{value.producer.where() if value.producer else 'input ' + value.name}) while the model is being "
-            f"exported. {_WAYS_OUT}"
+            f"{user_location()}: {what} needs the value of a tensor ({value.dtype.name}[{shape}], {origin}) while the model is "
+            f"being exported. {_WAYS_OUT}"
         )
+
+    def scalar(self, value: Any, dtype: dtypes.DType) -> Tensor:
+        """A size used as a number: the sum of that many ones, because graphs have sizes only in shapes."""
+        if value.bounds()[0] < 0:
+            raise CaptureError(
+                f"{user_location()}: the size {value}, which may be negative, is used as a number; use it in shapes, slices and arange, "
+                "or give its dimensions a range for which it is not negative"
+            )
+        ones = self._record("full", (), {"size": (value,), "fill_value": 1, "dtype": dtypes.int64}, dtypes.int64, (value,))
+        total = self._record("sum", (ones,), {"dim": None, "keepdim": False, "dtype": None}, dtypes.int64, ())
+        if dtype is not dtypes.int64:
+            total = self._record("to_dtype", (total,), {"dtype": dtype}, dtype, ())
+        total.wrapped = True
+        tensor = Tensor._from_data(SymbolicArray((), dtype, total))
+        tensor._wrapped = True
+        return tensor
 
     def _constant_array(self, value: Value) -> np.ndarray[Any, Any] | None:
         if value.constant is not None:
@@ -207,7 +229,7 @@ class CaptureMode(Mode):
         finals = [(name, self.value_of(t)) for name, t in outputs]
         writes = [(value, tensor, self.resolve(value)) for value, tensor in self.states.items()]
         for value, tensor, final in writes:
-            name = self.names.get(id(tensor), value.name)
+            name = self.names.get(id(tensor._data), value.name)
             array = np.array(value.constant)
             graph.states[name] = StateInfo(name, value.dtype, tuple(array.shape), array, tensor)
             make_state_read(graph, value, name)

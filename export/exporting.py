@@ -210,12 +210,12 @@ def _capture(
 
 
 def names_of(model: Any) -> dict[int, str]:
-    """id(tensor) -> qualified name, for the parameters and buffers of a Module (or of a bound method's)."""
+    """id(array) -> qualified name, for the parameters and buffers of a Module (or of a bound method's)."""
     owner = model if hasattr(model, "named_parameters") else getattr(model, "__self__", None)
     names: dict[int, str] = {}
     if owner is not None and hasattr(owner, "named_parameters"):
         for name, tensor in [*owner.named_parameters(), *owner.named_buffers()]:
-            names.setdefault(id(tensor), name)
+            names.setdefault(id(tensor._data), name)
     return names
 
 

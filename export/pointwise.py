@@ -251,7 +251,25 @@ def _isnan(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
 
 def _rounding(name: str) -> Rule:
     def rule(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-        return b.op(name, dtype, *regs) if dtype.is_floating_point else b.cast(regs[0], dtype)
+        if not dtype.is_floating_point:
+            return b.cast(regs[0], dtype)
+        decimals = int(node.attrs.get("decimals", 0) or 0)
+        if not decimals:
+            return b.op(name, dtype, *regs)
+        before, after = ("MUL", "DIV") if decimals > 0 else ("DIV", "MUL")
+        scale = b.constant(10 ** abs(decimals), dtype)
+        return b.op(after, dtype, b.op(name, dtype, b.op(before, dtype, regs[0], scale)), scale)
+
+    return rule
+
+
+def _arc(swap: bool) -> Rule:
+    """asin(x) = atan2(x, c) and acos(x) = atan2(c, x), with c = sqrt((1 - x) (1 + x))."""
+
+    def rule(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+        x, one = b.cast(regs[0], dtype), b.constant(1, dtype)
+        c = b.op("SQRT", dtype, b.op("MUL", dtype, b.op("SUB", dtype, one, x), b.op("ADD", dtype, one, x)))
+        return b.op("ATAN2", dtype, c, x) if swap else b.op("ATAN2", dtype, x, c)
 
     return rule
 
@@ -265,7 +283,7 @@ OPERATORS: dict[str, Rule] = {
     "log1p": _unary_float("LOG1P"), "sin": _unary_float("SIN"), "cos": _unary_float("COS"),
     "tanh": _unary_float("TANH"), "sigmoid": _unary_float("SIGMOID"), "erf": _unary_float("ERF"),
     "floor": _rounding("FLOOR"), "ceil": _rounding("CEIL"), "round": _rounding("ROUND"), "trunc": _rounding("TRUNC"),
-    "isnan": _isnan, "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
+    "asin": _arc(False), "acos": _arc(True), "isnan": _isnan, "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
     "eq": _compare("EQ"), "ne": _compare("NE"), "lt": _compare("LT"), "le": _compare("LE"),
     "gt": _compare("LT", swap=True), "ge": _compare("LE", swap=True),
     "logical_and": _logical("AND"), "logical_or": _logical("OR"), "logical_xor": _logical("XOR"),

@@ -21,6 +21,7 @@ from pappus.export.lower.rules_state import place_states
 from pappus.export.passes.common_subexpressions import common_subexpressions
 from pappus.export.passes.dead_code import dead_code
 from pappus.export.passes.decompose import decompose
+from pappus.export.passes.expansions import EXPANSIONS
 from pappus.export.passes.fold_batch_norm import fold_batch_norm
 from pappus.export.passes.fold_constants import fold_constants
 from pappus.export.passes.fold_pad import fold_pad
@@ -77,8 +78,8 @@ class Program:
 
 
 def keep_whole(op: str) -> bool:
-    """Whether lowering wants this operator as it is: it has a rule, is elementwise or a view."""
-    return op in RULES or op in OPERATORS or op in VIEW_OPS
+    """Whether lowering wants this operator as it is: it has a rule, is elementwise or a view, or is to be refused by name."""
+    return op in RULES or op in OPERATORS or op in VIEW_OPS or op in _LIKE
 
 
 Pass = Callable[[Graph], Graph]
@@ -86,7 +87,7 @@ PASSES: tuple[tuple[str, Pass], ...] = (
     ("remove_identities", remove_identities),
     ("fold_constants", fold_constants),
     ("fold_batch_norm", fold_batch_norm),
-    ("decompose", lambda graph: decompose(graph, keep_whole)),
+    ("decompose", lambda graph: decompose(graph, keep_whole, EXPANSIONS)),
     ("fold_constants", fold_constants),
     ("remove_identities", remove_identities),
     ("common_subexpressions", common_subexpressions),
@@ -152,18 +153,31 @@ def lower(
     return Program(lowered, pool, states, init, notes, graphs)
 
 
+def _identity(name: str, tensor: object) -> object:
+    """What makes two methods' tensors the same: one array, or, for graphs that were loaded, one name."""
+    return name if tensor is None else id(tensor._data)  # type: ignore[attr-defined]
+
+
 def _share_states(graphs: Mapping[str, Graph]) -> list[StateInfo]:
     """A tensor that any method writes is state in all of them, under one name."""
-    by_tensor: dict[int, StateInfo] = {}
+    known: dict[object, StateInfo] = {}
     for graph in graphs.values():
         for info in graph.states.values():
-            by_tensor.setdefault(id(info.tensor), info)
-    names = [info.name for info in by_tensor.values()]
+            first = known.setdefault(_identity(info.name, info.tensor), info)
+            if first.dtype is not info.dtype or first.shape != info.shape:
+                raise ArgumentError(
+                    f"state {info.name} is {first.dtype.name}{list(first.shape)} in one method and "
+                    f"{info.dtype.name}{list(info.shape)} in another"
+                )
+    names = [info.name for info in known.values()]
     if len(set(names)) != len(names):
-        raise ArgumentError("two different tensors are states of the same name; give the methods one model: " + ", ".join(names))
+        twice = sorted({n for n in names if names.count(n) > 1})
+        raise ArgumentError(
+            f"lower: different tensors are states of one name ({', '.join(twice)}); export all methods from one model"
+        )
     for graph in graphs.values():
         for old_name, info in list(graph.states.items()):
-            shared = by_tensor[id(info.tensor)]
+            shared = known[_identity(info.name, info.tensor)]
             if shared.name != old_name:
                 for node in graph.nodes:
                     if node.op in ("state_read", "state_write") and node.attrs["name"] == old_name:
@@ -171,11 +185,11 @@ def _share_states(graphs: Mapping[str, Graph]) -> list[StateInfo]:
                 del graph.states[old_name]
                 graph.states[shared.name] = shared
         for value in graph.constants():
-            state = by_tensor.get(id(value.tensor)) if value.tensor is not None else None
-            if state is not None:
+            state = known.get(_identity(value.name, value.tensor))
+            if state is not None and state.shape == value.shape and state.dtype is value.dtype:
                 graph.states[state.name] = state
                 make_state_read(graph, value, state.name)
-    return list(by_tensor.values())
+    return list(known.values())
 
 
 def _order(graph: Graph, units: list[Unit]) -> list[Unit]:
@@ -188,13 +202,34 @@ def _problems(units: Sequence[Unit]) -> list[str]:
     found = []
     for unit in units:
         if unit.node is not None and unit.node.op not in RULES and unit.node.op not in VIEW_OPS:
-            found.append(_describe(unit.node, "no kernel"))
+            found.append(_describe(unit.node, _why_not(unit.node)))
         for node in unit.pointwise:
             try:
                 compile_program([node], [node.output])
             except NotPointwise as error:
                 found.append(_describe(node, str(error)))
     return found
+
+
+# What to say about operators that wait for kernels of later releases.
+_NO_KERNEL = {
+    "dropout": "random numbers on the device are not built yet; call model.eval() before export",
+    "rand": "random numbers on the device are not built yet; draw them outside and pass them in (dropout: call model.eval())",
+    "sort": "sort and topk have no kernel yet; amax and argmax have",
+    "scatter": "writing by index has no kernel yet (one position at a time has: x[i] = y, index_copy_)",
+    "index": "indexing with several index tensors at once has no kernel yet; index one axis at a time",
+    "convolution": "three-dimensional convolutions have no kernel yet",
+    "max_pool2d_with_indices": "the indices of maxima have no kernel yet; use max_pool2d",
+}  # fmt: skip
+_LIKE = {
+    "randn": "rand", "randint": "rand", "dropout_seeded": "dropout", "topk": "sort", "scatter_add": "scatter", "index_put": "scatter",
+}  # fmt: skip
+
+
+def _why_not(node: Node) -> str:
+    expansion = EXPANSIONS.get(node.op)
+    reason = expansion.reason(node.args, node.attrs) if expansion is not None else None
+    return reason or _NO_KERNEL.get(_LIKE.get(node.op, node.op), "no kernel yet")
 
 
 def _describe(node: Node, why: str) -> str:

@@ -35,6 +35,7 @@ def load_rules() -> None:
         rules_index,
         rules_matmul,
         rules_reduce,
+        rules_resize,
         rules_shape,
         rules_state,
     )

@@ -100,28 +100,3 @@ def pool(m: MethodLowering, unit: Unit) -> None:
         source = m.unsqueeze(m.view(x), 0)
     attrs = (_POOL_KIND[node.op], *kernel, *stride, pad[0], pad[1], pad[0], pad[1], *dilation, include, divisor)
     m.emit("POOL2D", [source], [target], attrs)
-
-
-@rule("adaptive_avg_pool2d")
-def adaptive_avg_pool2d(m: MethodLowering, unit: Unit) -> None:
-    """Evenly divided adaptive pools -> POOL2D or a mean."""
-    node = unit.node
-    assert node is not None
-    x = node.inputs[0]
-    size = _pair(node.attrs["output_size"], 2, 1)
-    if x.dtype.name != "float32":
-        raise Unsupported(f"pooling of {x.dtype.name} is not supported yet; convert to float32 first")
-    source, result = m.view(x), m.result(unit.result)
-    axes = (len(x.shape) - 2, len(x.shape) - 1)
-    if size == (1, 1):
-        m.emit("REDUCE", [source], [result], (1, sum(1 << a for a in axes)))
-        return
-    height, width = x.shape[-2:]
-    if is_symbolic(height) or is_symbolic(width) or height % size[0] or width % size[1]:
-        raise Unsupported(f"adaptive_avg_pool2d from {height}x{width} to {size[0]}x{size[1]}: only whole windows are supported")
-    kernel = (int(height) // size[0], int(width) // size[1])
-    if len(x.shape) == 3:
-        source, result = m.unsqueeze(source, 0), m.unsqueeze(result, 0)
-    m.emit("POOL2D", [source], [result], (1, *kernel, *kernel, 0, 0, 0, 0, 1, 1, 0, 0))
-
-

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pappus.export.ir.graph import Value
 from pappus.export.lower import layout
 from pappus.export.lower.fuse import Unit
 from pappus.export.lower.memory import Memory
 from pappus.export.lower.method import MethodLowering
 from pappus.export.lower.rules import Unsupported, rule
-from pappus.frontend.symbolic import Size, is_symbolic, sym_max, sym_min
+from pappus.frontend.ops.shape import slice_range
+from pappus.frontend.symbolic import Size, is_symbolic
 
 VIEW_OPS = {"view", "permute", "expand", "slice"}
 
@@ -31,22 +30,11 @@ def lower_view(m: MethodLowering, value: Value) -> Value:
     if node.op == "slice":
         axis = int(node.attrs["dim"]) % len(base.shape)
         step = node.attrs.get("step") or 1
-        start = normalized_start(node.attrs.get("start"), base.shape[axis])
+        start, _ = slice_range(base.shape[axis], node.attrs.get("start"), node.attrs.get("end"), step)
         new = list(strides)
         new[axis] = strides[axis] * step
         return m.alias(base, value.shape, new, start * strides[axis])
     raise Unsupported(f"the view operator {node.op} has no lowering")
-
-
-def normalized_start(start: Any, size: Size) -> Size:
-    """A slice's first index: negative ones count from the end, and it is clamped to [0, size]."""
-    if start is None:
-        return 0
-    if not is_symbolic(start):
-        if start < 0:
-            return sym_max(size + start, 0)
-        return 0 if start == 0 else sym_min(start, size)
-    return sym_min(start, size)
 
 
 @rule("cat")

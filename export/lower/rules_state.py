@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from pappus.export.ir.graph import Graph, Value
+import numpy as np
+
+from pappus.export.ir.graph import Graph, Node, Value
 from pappus.export.lower import layout
 from pappus.export.lower.fuse import Unit
-from pappus.export.lower.memory import Memory, dense_bytes, dense_strides
+from pappus.export.lower.memory import Memory, dense_bytes, dense_strides, is_one
 from pappus.export.lower.method import MethodLowering
 from pappus.export.lower.rules import Unsupported, rule
-from pappus.export.pointwise import OPERATORS
+from pappus.export.pointwise import OPERATORS, compile_program
 from pappus.frontend import dtypes
+from pappus.frontend.ops.shape import slice_range
+from pappus.frontend.symbolic import Size, is_symbolic
+
+
+# Operators that write a part of their first operand.
+_UPDATES = {"slice_update", "slice_scatter", "index_put"}
 
 
 def roots(graph: Graph) -> dict[Value, Value]:
@@ -67,7 +75,7 @@ def place_states(m: MethodLowering) -> None:
 def _elementwise(unit: Unit, node: object, value: Value, old: Value | None) -> bool:
     if unit.node is None:
         return value is old and all(n.op in OPERATORS for n in unit.nodes)
-    return unit.node.op in ("slice_update", "slice_scatter") and not unit.pointwise and value is old and unit.node.args[0] is value
+    return unit.node.op in _UPDATES and not unit.pointwise and value is old and unit.node.args[0] is value
 
 
 @rule("state_read")
@@ -93,36 +101,74 @@ def state_write(m: MethodLowering, unit: Unit) -> None:
     m.move(source, target, f"new value of state {name}")
 
 
+def _updated(m: MethodLowering, unit: Unit, why: str) -> Value:
+    """The unit's result holding its first operand: in place where `place_states` allowed it, else a copy."""
+    node = unit.node
+    assert node is not None
+    source, result = m.view(node.inputs[0]), m.result(unit.result)
+    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
+        m.move(source, result, f"{why} of a tensor that is still needed")
+    return result
+
+
 @rule("slice_update")
 def slice_update(m: MethodLowering, unit: Unit) -> None:
     """A part of a tensor at a position given by a tensor -> UPDATE, in place in a state where allowed."""
     node = unit.node
     assert node is not None
     base, part, start = node.inputs
-    if start.dtype is not dtypes.int64 or len(start.shape) != 0:
-        raise Unsupported("slice_update needs its start as an int64 tensor of rank 0")
-    source = m.view(base)
-    result = m.result(unit.result)
-    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
-        m.move(source, result, "slice_update of a tensor that is still needed")
     axis = int(node.attrs["dim"]) % len(base.shape)
-    m.emit("UPDATE", [m.view(part), m.view(start)], [result], (axis,))
+    source, position = m.view(part), m.cast(m.view(start), dtypes.int64)
+    m.emit("UPDATE", [source, position], [_updated(m, unit, "slice_update")], (axis,))
+
+
+@rule("index_put")
+def index_put(m: MethodLowering, unit: Unit) -> None:
+    """`x[..., i, ...] = values` with one index of one element -> UPDATE of a slice of size 1."""
+    node = unit.node
+    assert node is not None
+    base, indices, values = node.args
+    assert isinstance(base, Value) and isinstance(indices, tuple) and isinstance(values, Value)
+    present = [(axis, i) for axis, i in enumerate(indices) if i is not None]
+    if len(present) != 1 or not all(map(is_one, present[0][1].shape)):
+        raise Unsupported("writing by index has a kernel for one position on one axis only: x[:, i] = y with an i of one element")
+    if node.attrs.get("accumulate"):
+        raise Unsupported("index_put that accumulates has no kernel yet")
+    axis, index = present[0]
+    # The indexed shape is base's with the axis replaced by the index's dimensions, all of size 1.
+    slot = (*base.shape[:axis], *index.shape, *base.shape[axis + 1 :])
+    part = m.reshape(m.expand(m.cast(m.view(values), base.dtype), slot), (*base.shape[:axis], 1, *base.shape[axis + 1 :]))
+    m.emit("UPDATE", [part, _position(m, index, base.shape[axis])], [_updated(m, unit, "index_put")], (axis,))
+
+
+def _position(m: MethodLowering, index: Value, size: Size) -> Value:
+    """An index of one element as an int64 of rank 0, negative ones counted from the end."""
+    source = m.cast(m.view(index), dtypes.int64)
+    source = m.alias(source, (), ())
+    if is_symbolic(size):
+        return source  # a negative position is refused while running
+    x, n = Value("x", dtypes.int64, ()), Value("n", dtypes.int64, (), constant=np.array(size))
+    zero = Value("zero", dtypes.int64, (), constant=np.array(0))
+    low, high = Value("low", dtypes.bool_, ()), Value("high", dtypes.int64, ())
+    nodes = [
+        Node("lt", (x, zero), {}, [low]), Node("add", (x, n), {}, [high]),
+        Node("where", (low, high, x), {}, [Value("y", dtypes.int64, ())]),
+    ]  # fmt: skip
+    target = m.temporary("position", dtypes.int64, ())
+    m.emit("POINTWISE", [], [target], program=compile_program(nodes, nodes[-1].outputs).program, operands=[source])
+    return target
 
 
 @rule("slice_scatter")
 def slice_scatter(m: MethodLowering, unit: Unit) -> None:
     """A copy with one slice replaced."""
-    from pappus.export.lower.rules_shape import normalized_start
-
     node = unit.node
     assert node is not None
     base, part = node.inputs
-    source, result = m.view(base), m.result(unit.result)
-    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
-        m.move(source, result, "slice_scatter of a tensor that is still needed")
+    result = _updated(m, unit, "slice_scatter")
     axis = int(node.attrs["dim"]) % len(base.shape)
     step = node.attrs.get("step") or 1
-    start = normalized_start(node.attrs.get("start"), base.shape[axis])
+    start, _ = slice_range(base.shape[axis], node.attrs.get("start"), node.attrs.get("end"), step)
     strides = list(m.strides(result))
     offset = start * strides[axis]
     strides[axis] = strides[axis] * step
