@@ -13,7 +13,7 @@ from pappus.frontend import dtypes
 from pappus.frontend.dispatch import Mode
 from pappus.frontend.errors import CaptureError, PappusError
 from pappus.frontend.opdef import OpDef, Spec
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.source import user_location
 from pappus.frontend.symbolic import ShapeEnv, SymbolicArray, same_size
 from pappus.frontend.tensor import Tensor
@@ -38,6 +38,7 @@ class CaptureMode(Mode):
         self.names = names
         self.values: dict[int, Value] = {}  # id(concrete array) -> constant
         self.keep: list[Any] = []  # ids stay unique while their arrays live
+        self.recorded: set[Node] = set()
         self.forward: dict[Value, Value] = {}  # what an in-place write replaced -> by what
         self.regenerated: dict[tuple[Value, Value], Value] = {}
         self.states: dict[Value, Tensor] = {}  # constants that were written, by their value
@@ -56,6 +57,11 @@ class CaptureMode(Mode):
         """The graph value a tensor stands for now, after every in-place write so far."""
         data = tensor._data
         if isinstance(data, SymbolicArray):
+            if not self.owns(data.value):
+                raise CaptureError(
+                    f"{self.location()}: a tensor was kept from an earlier export, which ended before its value was computed. forward "
+                    "must not keep tensors in attributes; return them, or copy them into a buffer (self.register_buffer)"
+                )
             return self.resolve(data.value)
         known = self.values.get(id(data))
         if known is None:
@@ -68,6 +74,12 @@ class CaptureMode(Mode):
             self.values[id(data)] = known
             self.keep.append(data)
         return self.resolve(known)
+
+    def owns(self, value: Any) -> bool:
+        """Whether a symbolic tensor's value belongs to this capture."""
+        if not isinstance(value, Value):
+            return False
+        return value in self.graph.inputs if value.producer is None else value.producer in self.recorded
 
     def resolve(self, value: Value) -> Value:
         """Follow in-place writes, also those to the tensor that `value` is a view of."""
@@ -108,6 +120,7 @@ class CaptureMode(Mode):
         node = self.graph.add(
             op.name, values, dict(attrs), [(s.dtype, tuple(s.shape)) for s in results], location, self.module()
         )
+        self.recorded.add(node)
         tensors = [Tensor._from_data(SymbolicArray(v.shape, v.dtype, v)) for v in node.outputs]
         return tuple(tensors) if op.multi else tensors[0]
 
@@ -124,7 +137,10 @@ class CaptureMode(Mode):
         return new if same else self._record("expand", (new,), {"shape": old.shape}, old.dtype, old.shape)
 
     def _record(self, op: str, args: tuple[Arg, ...], attrs: dict[str, Any], dtype: Any, shape: Any) -> Value:
-        return self.graph.add(op, args, attrs, [(dtype, tuple(shape))], self.location(), self.module()).output
+        full = {p.name: p.default for p in OPS[op].schema.attrs} | attrs
+        node = self.graph.add(op, args, full, [(dtype, tuple(shape))], self.location(), self.module())
+        self.recorded.add(node)
+        return node.output
 
     def _write(self, old: Value, new: Value) -> None:
         if old.is_constant:
@@ -186,7 +202,7 @@ class CaptureMode(Mode):
                 "or give its dimensions a range for which it is not negative"
             )
         ones = self._record("full", (), {"size": (value,), "fill_value": 1, "dtype": dtypes.int64}, dtypes.int64, (value,))
-        total = self._record("sum", (ones,), {"dim": None, "keepdim": False, "dtype": None}, dtypes.int64, ())
+        total = self._record("sum", (ones,), {}, dtypes.int64, ())
         if dtype is not dtypes.int64:
             total = self._record("to_dtype", (total,), {"dtype": dtype}, dtype, ())
         total.wrapped = True

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pappus.export.capture import CaptureMode
-from pappus.export.dims import Dim, dims_of
+from pappus.export.dims import Dim, dims_of, spread_specs
 from pappus.export.ir.graph import Graph, Value
 from pappus.export.ir.interpret import interpret
 from pappus.export.ir.verifier import verify
@@ -19,7 +19,8 @@ from pappus.export.structure import Structure, flatten_outputs
 from pappus.frontend import dtypes
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import ArgumentError, CaptureError, PappusError
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
+from pappus.frontend.random import default_generator
 from pappus.frontend.symbolic import INF, ShapeEnv, SymbolicArray, SymInt, Symbol, hint_of, symbol
 from pappus.frontend.tensor import Tensor
 
@@ -54,14 +55,16 @@ def export(
     """
     if check not in CHECKS:
         raise ArgumentError(f"export(check={check!r}): expected one of {', '.join(CHECKS)}")
+    if isinstance(args, Tensor) or not isinstance(args, (tuple, list)):
+        raise ArgumentError(f"export: args must be a tuple or list of example arguments, got {type(args).__name__}; write (x,)")
     call = _Call(model, tuple(args), dict(kwargs or {}))
     symbols, sizes = _symbols(call, dynamic_shapes)
-    with _evaluation(model):
+    with _generator_kept() as rewind:
         graph, structure = _capture(call, symbols, sizes, name)
         verify(graph)
         program = ExportedProgram(graph, [np.array(t._data) for t in call.tensors.values()], structure)
-        if check != "off" and not _is_random(graph):
-            _check(program, call, symbols, sizes, check)
+        if check != "off":
+            _check(program, call, symbols, sizes, check, rewind)
     return program
 
 
@@ -71,25 +74,28 @@ class _Call:
     def __init__(self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, kwargs
         self.tensors: dict[str, Tensor] = {}
-        target = getattr(model, "forward", model)
+        self.arguments = self._bind()
+        for name, value in self.arguments.items():
+            self._collect(name, value)
+
+    def _bind(self) -> dict[str, Any]:
+        """Every argument by the name of its parameter; `**kwargs` by their own names."""
+        target = getattr(self.model, "forward", self.model)
         try:
-            bound = inspect.signature(target).bind(*args, **kwargs)
+            signature = inspect.signature(target)
+        except (TypeError, ValueError):
+            return {f"arg{i}": value for i, value in enumerate(self.args)} | self.kwargs
+        try:
+            bound = signature.bind(*self.args, **self.kwargs)
         except TypeError as error:
-            raise ArgumentError(f"export: the example arguments do not fit {_name_of(model)}: {error}") from None
-        except ValueError:
-            bound = None
-        self.names: list[Any] = []
-        if bound is not None:
-            for parameter, value in bound.arguments.items():
-                kind = inspect.signature(target).parameters[parameter].kind
-                if kind is inspect.Parameter.VAR_KEYWORD:
-                    for key, item in value.items():
-                        self._collect(key, item)
-                else:
-                    self._collect(parameter, value)
-        else:
-            for i, value in enumerate(args):
-                self._collect(f"arg{i}", value)
+            raise ArgumentError(f"export: the example arguments do not fit {_name_of(self.model)}: {error}") from None
+        found: dict[str, Any] = {}
+        for parameter, value in bound.arguments.items():
+            if signature.parameters[parameter].kind is inspect.Parameter.VAR_KEYWORD:
+                found.update(value)
+            else:
+                found[parameter] = value
+        return found
 
     def _collect(self, name: str, value: Any) -> None:
         if isinstance(value, np.ndarray):
@@ -105,22 +111,41 @@ class _Call:
 
     def run(self, tensors: Mapping[str, Any]) -> Any:
         """Call the model with `tensors` in place of the example's."""
-        by_id = {id(t): tensors[name] for name, t in self.tensors.items()}
 
-        def swap(value: Any) -> Any:
-            if isinstance(value, np.ndarray):
-                matches = [n for n, t in self.tensors.items() if t._data is value]
-                return tensors[matches[0]] if matches else value
-            if isinstance(value, Tensor):
-                return by_id[id(value)]
+        def swap(name: str, value: Any) -> Any:
+            if name in tensors:
+                return tensors[name]
             if isinstance(value, (list, tuple)):
-                return type(value)(map(swap, value)) if not hasattr(value, "_fields") else type(value)(*map(swap, value))
+                items = [swap(f"{name}.{i}", v) for i, v in enumerate(value)]
+                return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
             if isinstance(value, dict):
-                return {k: swap(v) for k, v in value.items()}
+                return {k: swap(f"{name}.{k}", v) for k, v in value.items()}
             return value
 
+        args, kwargs = self._unbind({name: swap(name, value) for name, value in self.arguments.items()})
         with no_grad():
-            return self.model(*map(swap, self.args), **{k: swap(v) for k, v in self.kwargs.items()})
+            return self.model(*args, **kwargs)
+
+    def _unbind(self, arguments: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Arguments by name as the user gave them: by position or by keyword."""
+        kwargs = {k: arguments[k] for k in self.kwargs}
+        args: list[Any] = []
+        for name, value in arguments.items():
+            if name in kwargs:
+                continue
+            if isinstance(value, tuple) and self._is_varargs(name):
+                args.extend(value)
+            else:
+                args.append(value)
+        return args, kwargs
+
+    def _is_varargs(self, name: str) -> bool:
+        target = getattr(self.model, "forward", self.model)
+        try:
+            parameter = inspect.signature(target).parameters.get(name)
+        except (TypeError, ValueError):
+            return False
+        return parameter is not None and parameter.kind is inspect.Parameter.VAR_POSITIONAL
 
 
 def _name_of(model: Any) -> str:
@@ -128,23 +153,21 @@ def _name_of(model: Any) -> str:
 
 
 @contextmanager
-def _evaluation(model: Any) -> Iterator[None]:
-    """Name the modules for messages; leaves train/eval as the user set it."""
-    yield
+def _generator_kept() -> Iterator[Callable[[], None]]:
+    """Leave the default random generator as it was; the value given rewinds it, so that every run draws the same numbers."""
+    before = default_generator.get_state()
+
+    def rewind() -> None:
+        default_generator.set_state(before)
+
+    try:
+        yield rewind
+    finally:
+        rewind()
 
 
 def _symbols(call: _Call, dynamic_shapes: Any) -> tuple[dict[str, Dim], dict[str, list[Dim | None]]]:
-    specs: Mapping[str, Any]
-    if dynamic_shapes is None:
-        specs = {}
-    elif isinstance(dynamic_shapes, Mapping):
-        specs = dynamic_shapes
-    else:
-        specs = dict(zip(call.tensors, dynamic_shapes, strict=False))
-    for key in specs:
-        if key not in call.tensors:
-            known = ", ".join(call.tensors) or "none"
-            raise ArgumentError(f"dynamic_shapes names an input {key!r} that does not exist; inputs: {known}")
+    specs = spread_specs(dynamic_shapes, call.arguments, call.tensors)
     dims: dict[str, Dim] = {}
     sizes: dict[str, list[Dim | None]] = {}
     for input_name, tensor in call.tensors.items():
@@ -224,19 +247,30 @@ def _is_random(graph: Graph) -> bool:
 
 
 def _check(
-    program: ExportedProgram, call: _Call, dims: dict[str, Dim], sizes: dict[str, list[Dim | None]], check: str
+    program: ExportedProgram,
+    call: _Call,
+    dims: dict[str, Dim],
+    sizes: dict[str, list[Dim | None]],
+    check: str,
+    rewind: Callable[[], None],
 ) -> None:
     state = {name: info.init.copy() for name, info in program.graph.states.items()}
     originals = {name: np.array(info.tensor._data) for name, info in program.graph.states.items()}
     rounds = [program.example_inputs] * (2 if check == "full" else 1)
-    if check == "full" and dims:
+    # What a random operator draws depends on the sizes before it, so other sizes are no proof there.
+    if check == "full" and dims and not _is_random(program.graph):
         other = _other_sizes(program, sizes)
         if other is not None:
             rounds.append(other)
+    def recapture() -> Graph:
+        rewind()
+        return _capture(call, dims, sizes, program.graph.name)[0]
+
     try:
         for i, arrays in enumerate(rounds):
+            rewind()
             what = f"run {i + 1} on the example" if arrays is program.example_inputs else "a run on other sizes"
-            _compare_once(program, call, arrays, state, what, lambda: _capture(call, dims, sizes, program.graph.name)[0])
+            _compare_once(program, call, arrays, state, what, recapture)
     finally:
         for name, info in program.graph.states.items():
             info.tensor._data[...] = originals[name]
@@ -309,7 +343,9 @@ def _resize(array: Array, value: Value, values: dict[str, int]) -> Array:
     for axis, size in enumerate(value.shape):
         if isinstance(size, SymInt):
             wanted = size.evaluate(lambda s: values[s.name])
-            array = np.take(array, np.arange(wanted) % max(hint_of(size), 1), axis=axis)
+            if array.shape[axis] == 0:
+                array = np.zeros((*array.shape[:axis], 1, *array.shape[axis + 1 :]), array.dtype)
+            array = np.take(array, np.arange(wanted) % array.shape[axis], axis=axis)
     return np.ascontiguousarray(array)
 
 

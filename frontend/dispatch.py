@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
-from .errors import ArgumentError, InplaceError, PappusError, ShapeError, UnsupportedError
+from .errors import ArgumentError, CaptureError, InplaceError, PappusError, ShapeError, UnsupportedError
 from .schema import REQUIRED, check_call, compile_front, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
@@ -182,6 +182,11 @@ def _wrap(array: Any) -> Tensor:
 
 def _explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> None:
     """Raise the error the user should see: the shape rule's if it has one, else the kernel's, with operands and line."""
+    if any(isinstance(a._data, SymbolicArray) for arg in args for a in (arg if type(arg) is list else [arg]) if a is not None):
+        raise CaptureError(
+            f"{op.name}: an operand was kept from an export, which ended before its value was computed. forward must not keep "
+            "tensors in attributes; return them, or copy them into a buffer (self.register_buffer)"
+        ).at(op.name, user_location()) from None
     if not isinstance(error, PappusError):
         known = (ValueError, TypeError, IndexError, OverflowError)
         if not isinstance(error, known):

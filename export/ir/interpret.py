@@ -11,7 +11,7 @@ from pappus.export.ir.graph import Arg, Graph, Node, Value
 from pappus.frontend import dispatch
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import PappusError
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt, Symbol, evaluate
 from pappus.frontend.tensor import Tensor
 
@@ -34,7 +34,7 @@ def bind_symbols(graph: Graph, inputs: Sequence[Array]) -> dict[str, int]:
         raise PappusError(f"{graph.name} takes {len(graph.inputs)} inputs, got {len(inputs)}")
     for port, array in zip(graph.inputs, inputs, strict=True):
         if array.ndim != len(port.shape):
-            raise PappusError(f"input {port.name}: expected {len(port.shape)} dimensions, got shape {array.shape}")
+            raise PappusError(f"input {port.name!r}: expected {len(port.shape)} dimensions, got shape {array.shape}")
         for size, actual in zip(port.shape, array.shape, strict=True):
             symbol = size.as_symbol() if isinstance(size, SymInt) else None
             if symbol is not None:
@@ -44,17 +44,17 @@ def bind_symbols(graph: Graph, inputs: Sequence[Array]) -> dict[str, int]:
             symbol = size.as_symbol() if isinstance(size, SymInt) else None
             if symbol is not None and not symbol.min <= actual <= symbol.max:
                 raise PappusError(
-                    f"input {port.name}: dim {axis} ({symbol.name}) is {actual}, "
-                    f"program allows {symbol.min}..{symbol.max}"
+                    f"input {port.name!r}: dim {axis} ({symbol.name}) is {actual}, "
+                    f"the program allows {symbol.min}..{symbol.max}"
                 )
             if symbol is not None and actual % symbol.multiple_of:
                 raise PappusError(
-                    f"input {port.name}: dim {axis} ({symbol.name}) is {actual}, "
-                    f"program needs a multiple of {symbol.multiple_of}"
+                    f"input {port.name!r}: dim {axis} ({symbol.name}) is {actual}, "
+                    f"the program takes multiples of {symbol.multiple_of}"
                 )
             wanted = evaluate(size, lambda s: values[s.name])
             if wanted != actual:
-                raise PappusError(f"input {port.name}: dim {axis} is {actual}, program needs {wanted} ({size})")
+                raise PappusError(f"input {port.name!r}: dim {axis} is {actual}, the program needs {wanted} ({size})")
     for guard in graph.guards:
         left = evaluate(guard.left, lambda s: values[s.name])
         right = evaluate(guard.right, lambda s: values[s.name])

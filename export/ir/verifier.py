@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pappus.export.ir.graph import Graph, Node, Value
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt
 
 # Operators that exist only in graphs: they touch state, which eager code reaches through tensors.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from pappus.export.ir.graph import Graph, Value
 from pappus.export.lower.fuse import Unit, same_shape
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import Size, is_symbolic
 
 _SEEDS = {"convolution", "max_pool2d", "avg_pool2d", "upsample_nearest2d"}
@@ -29,6 +29,8 @@ def channels_last_values(graph: Graph, units: Iterable[Unit]) -> set[Value]:
     chosen: set[Value] = set()
     outputs = set(graph.outputs)
     for unit in units:
+        if not unit.results:
+            continue
         result = unit.result
         if len(result.shape) not in (3, 4) or result in outputs or is_view(result):
             continue

@@ -266,7 +266,8 @@ def _lower_method(
                 RULES[node.op](m, unit)
         except Unsupported as error:
             problems.append(_describe(unit.nodes[0], str(error)))
-            m.result(unit.result)
+            for value in unit.results:
+                m.result(value)
             continue
         m.finish(unit, first)
     m.unit = None

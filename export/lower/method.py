@@ -206,7 +206,7 @@ class MethodLowering:
                 "floats": tuple(floats),
                 "program": program,
                 "fused": tuple(n.op for n in unit.nodes) if unit is not None else (),
-                "core": unit.result.name if unit is not None else "",
+                "core": unit.results[0].name if unit is not None and unit.results else "",
                 "final": False,
             },
             list(results),
@@ -222,6 +222,8 @@ class MethodLowering:
         `first` is the number of the unit's first instruction. Helper instructions (copies, casts, indices), which write
         elsewhere, are not called by the operators' names. A result made in parts (concatenation) has no such instruction.
         """
+        if not unit.results:
+            return
         made = self.views.get(unit.result)
         for node in self.kernel.nodes[first:]:
             mine = made is not None and any(_same_buffer(r, made) for r in node.outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.export.ir.graph import Arg, Graph, Value
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt
 
 

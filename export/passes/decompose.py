@@ -11,7 +11,7 @@ from pappus.export.passes.expansions import Expansion
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import CaptureError
 from pappus.frontend.opdef import OpDef
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import ShapeEnv, SymbolicArray
 from pappus.frontend.tensor import Tensor
 
@@ -28,6 +28,9 @@ class _Inline(CaptureMode):
 
     def module(self) -> str:
         return self.node.module
+
+    def owns(self, value: Any) -> bool:
+        return True  # every tensor here is one of the graph's
 
     def call(self, op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         smaller = self.choose(op, args, attrs)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pappus.export.ir.graph import Arg, Graph, Node, Value
 from pappus.export.ir.interpret import run_node, to_tensor
-from pappus.frontend.ops import OPS
+from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt
 
 # A folded result may not be larger than its operands by more than this (an `expand` of a

@@ -34,7 +34,7 @@ from pappus.frontend.ops import (
 from pappus.frontend.ops import (
     scaled_dot_product_attention as scaled_dot_product_attention,
 )
-from pappus.frontend.symbolic import same_size
+from pappus.frontend.symbolic import is_symbolic, same_size
 from pappus.frontend.tensor import Tensor
 
 # -- products -----------------------------------------------------------------------------------
@@ -409,7 +409,9 @@ def batch_norm(
             if running_mean is not None:
                 update_running(running_mean, mean.detach(), momentum)
             if running_var is not None:
-                update_running(running_var, var.detach() * (count / (count - 1)), momentum)
+                # A size that is not known yet (capture) is a number only in tensor arithmetic.
+                unbiased = var.detach() * count / (count - 1) if is_symbolic(count) else var.detach() * (count / (count - 1))
+                update_running(running_var, unbiased, momentum)
     return out  # type: ignore[no-any-return]
 
 

@@ -175,7 +175,8 @@ slice_ = operator(
 def _cat_parts(tensors: Sequence[Any]) -> list[Any]:
     if not tensors:
         raise ArgumentError("cat needs at least one tensor")
-    parts = [t for t in tensors if tuple(t.shape) != (0,)]  # torch skips 1-d empty tensors
+    # torch skips 1-d empty tensors; a size that is not known yet is not taken for 0
+    parts = [t for t in tensors if len(t.shape) != 1 or type(t.shape[0]) is not int or t.shape[0] != 0]
     return parts or list(tensors[:1])
 
 
