@@ -417,6 +417,8 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
             "Pass retain_graph=True to the first backward, or compute the loss again; if the loop carries a tensor from "
             "one step to the next, detach() it"
         ).at(None, user_location())
+    if type(node) is not Node:  # a Function: the user's own backward
+        return node.gradients(slots, create_graph)  # type: ignore[attr-defined,no-any-return]
     versions = iter(node.versions)
     inputs = [
         [_saved(node, a, next(versions), create_graph) for a in arg]
