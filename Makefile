@@ -9,6 +9,7 @@
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
 #   make oracles      PyTorch into .venv: tests compare with it where it is installed
+#   make conformance-torch   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +21,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles build build-c ctest schema figures clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -83,6 +84,11 @@ size:
 
 oracles: .make/deps
 	$(BIN)/python -c 'import torch' 2> /dev/null || $(BIN)/pip install -q torch==2.13.0
+
+conformance-torch: build
+	$(BIN)/python .ci/requirements.py conformance > .make/conformance.txt
+	$(BIN)/python -c 'import torch, expecttest, scipy' 2> /dev/null || $(BIN)/pip install -q -r .make/conformance.txt
+	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
 
 figures: build
 	$(BIN)/python benchmarks/figures.py

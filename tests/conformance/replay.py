@@ -1,0 +1,285 @@
+"""One sample of PyTorch's operator database, run by torch and by pappus from the same numbers, and judged.
+
+torch gives the expected values: outputs with their shapes and types, and the gradients of every differentiable input
+under random cotangents. Nothing here knows which operators there are; `torch_ops` chooses them.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import torch
+
+import pappus as pp
+
+# Results that no two implementations share: random, uninitialised, or one of many right answers. Only shapes count.
+SHAPE_ONLY = {
+    *("bernoulli", "cauchy", "exponential", "geometric", "log_normal", "multinomial", "normal", "uniform"),
+    *("rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "pca_lowrank", "svd_lowrank"),
+    *("empty", "empty_like", "empty_permuted", "empty_strided", "new_empty", "new_empty_strided"),
+    *("resize_", "resize_as_", "nn.functional.rrelu", "nn.functional.alpha_dropout", "nn.functional.dropout"),
+    *("nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout"),
+    *("nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d"),
+}
+# Relative and absolute tolerance by type: two correct kernels may add in different orders. Gradients get five times it.
+TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
+# Factorizations and what is solved with them lose digits with the condition of the matrix.
+ILL_CONDITIONED = ("linalg.", "matrix_exp", "cdist", "svd", "pinverse", "lu", "ormqr", "cholesky", "triangular_solve")
+
+
+class Outcome(enum.StrEnum):
+    """What became of a sample."""
+
+    PASS = "pass"
+    MISSING = "missing"  # a name, a keyword or an element type is absent
+    REFUSED = "refused"  # NotImplementedError: said to be absent
+    ERROR = "error"  # any other exception
+    FORWARD = "forward"  # another result
+    GRAD = "grad"  # another gradient, or none
+    SKIP = "skip"  # torch itself fails, or the result cannot be compared
+
+
+class Missing(Exception):
+    """Pappus lacks a name or an element type that the sample needs."""
+
+
+def reach(root: Any, dotted: str) -> Any:
+    """`root.a.b` for "a.b"; AttributeError where a part is absent."""
+    for part in dotted.split("."):
+        root = getattr(root, part)
+    return root
+
+
+def function_of(op: Any) -> Callable[..., Any]:
+    """What pappus offers for an entry of the database. Raises Missing.
+
+    Entries that wrap an operator in Python of their own (lambdas) run that Python with `torch` standing for pappus.
+    """
+    wrapper = op.op
+    if isinstance(wrapper, types.FunctionType) and wrapper.__module__.startswith("torch.testing"):
+        scope = {**wrapper.__globals__, "torch": pp}
+        twin = types.FunctionType(wrapper.__code__, scope, wrapper.__name__, wrapper.__defaults__, wrapper.__closure__)
+        twin.__kwdefaults__ = wrapper.__kwdefaults__
+        return twin
+    for name in (op.name, *(alias.name for alias in op.aliases)):
+        for root in (pp, pp.Tensor):
+            try:
+                found = reach(root, name)
+            except AttributeError:
+                continue
+            if callable(found) and not isinstance(found, pp.DType):  # torch.bool is a type, Tensor.bool the operator
+                return found
+    raise Missing(f"function {op.name}")
+
+
+# -- from torch to pappus -------------------------------------------------------------------------
+
+
+def array_of(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
+    """The numbers of a strided tensor."""
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.dtype == torch.bfloat16:
+        return plain.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return plain.numpy()
+
+
+def to_pappus(value: Any, made: dict[int, tuple[Any, pp.Tensor]]) -> Any:
+    """Arguments with tensors and torch's constants exchanged; one tensor stays one tensor (`made`, by identity)."""
+    if isinstance(value, torch.Tensor):
+        if id(value) not in made:
+            made[id(value)] = (value, _tensor(value))
+        return made[id(value)][1]
+    if isinstance(value, (torch.dtype, torch.memory_format, torch.layout)):
+        return _constant(str(value).removeprefix("torch."))
+    if isinstance(value, torch.device):
+        return str(value)
+    if isinstance(value, torch.Size):
+        return tuple(value)
+    if isinstance(value, slice):
+        return slice(*(to_pappus(part, made) for part in (value.start, value.stop, value.step)))
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(to_pappus(part, made) for part in value))
+    if isinstance(value, (list, tuple)):
+        return type(value)(to_pappus(part, made) for part in value)
+    if isinstance(value, dict):
+        return {key: to_pappus(part, made) for key, part in value.items()}
+    return value
+
+
+def _constant(name: str) -> Any:
+    try:
+        return getattr(pp, name)
+    except AttributeError:
+        raise Missing(f"constant {name}") from None
+
+
+def _tensor(value: torch.Tensor) -> pp.Tensor:
+    if value.layout != torch.strided or value.is_quantized:
+        raise Missing(f"layout {value.layout}")
+    # A copy that keeps the order of the dimensions in memory, so that transposed samples stay transposed.
+    array = array_of(value).copy(order="K")
+    try:
+        made: pp.Tensor = pp.from_numpy(array)
+    except pp.DTypeError:
+        raise Missing(f"element type {value.dtype}") from None
+    return made.requires_grad_() if value.requires_grad else made
+
+
+def flat(value: Any, is_tensor: Callable[[Any], bool]) -> Iterator[Any]:
+    """Tensors and numbers of a nested result, in order."""
+    if is_tensor(value) or isinstance(value, (bool, int, float, complex)):
+        yield value
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from flat(value[key], is_tensor)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from flat(part, is_tensor)
+
+
+def is_torch(value: Any) -> bool:
+    """Whether this is a tensor of torch."""
+    return isinstance(value, torch.Tensor)
+
+
+def is_pappus(value: Any) -> bool:
+    """Whether this is a tensor of pappus."""
+    return isinstance(value, pp.Tensor)
+
+
+# -- comparing ------------------------------------------------------------------------------------
+
+
+def difference(want: Any, got: Any, tolerance: float) -> str | None:
+    """How a result differs from torch's: another kind, shape, type or number. None if it does not."""
+    if not is_torch(want):
+        if is_pappus(got):
+            return f"a tensor, torch {type(want).__name__}"
+        same = np.allclose(want, got, rtol=tolerance, atol=tolerance, equal_nan=True)
+        return None if same else f"{got}, torch {want}"
+    if want.layout != torch.strided or want.is_quantized:
+        return None
+    if not is_pappus(got):
+        return f"{type(got).__name__}, torch a tensor"
+    if tuple(got.shape) != tuple(want.shape):
+        return f"shape {list(got.shape)}, torch {list(want.shape)}"
+    if got.dtype.name != str(want.dtype).removeprefix("torch."):
+        return f"dtype {got.dtype.name}, torch {want.dtype}"
+    a, b = array_of(want), got.detach().numpy()
+    if a.dtype.kind not in "fcV":
+        return None if np.array_equal(a, b) else "other values"
+    if a.dtype.kind == "V":
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    with np.errstate(all="ignore"):
+        if np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
+            return None
+        worst = np.abs(a - b)
+        return f"differs by {np.nanmax(worst):.3g}" if np.isfinite(worst).any() else "nan or inf elsewhere"
+
+
+def replay(op: Any, sample: Any, function: Callable[..., Any], dtype: torch.dtype, rng: Any) -> tuple[Outcome, str]:
+    """Run one sample both ways. Returns the outcome and a note: what differs, or "graded" if gradients were too."""
+    sources = [
+        t for t in flat((sample.input, sample.args, sample.kwargs), is_torch)
+        if is_torch(t) and t.requires_grad and t.is_leaf
+    ]  # fmt: skip
+    made: dict[int, tuple[Any, pp.Tensor]] = {}
+    try:
+        args = to_pappus((sample.input, *sample.args), made)
+        kwargs = to_pappus(sample.kwargs, made)
+    except Missing as error:
+        return Outcome.MISSING, str(error)
+    try:
+        want = op.op(sample.input, *sample.args, **sample.kwargs)
+    except Exception as error:
+        return Outcome.SKIP, f"torch: {type(error).__name__}"
+    want_flat = list(flat(want, is_torch))
+    seeds, want_grads = _torch_gradients(op, sample, want, sources, dtype, rng)
+    try:
+        got = function(*args, **kwargs)
+        got_flat = list(flat(got, is_pappus))
+        if op.name in SHAPE_ONLY:
+            shapes = [[tuple(getattr(x, "shape", ())) for x in side] for side in (want_flat, got_flat)]
+            return (Outcome.SKIP, "random") if shapes[0] == shapes[1] else (Outcome.FORWARD, "another shape")
+        if len(want_flat) != len(got_flat):
+            return Outcome.FORWARD, f"{len(got_flat)} results, torch {len(want_flat)}"
+        tolerance = TOLERANCE.get(dtype, 1e-4) * (50 if op.name.startswith(ILL_CONDITIONED) else 1)
+        for one, other in zip(want_flat, got_flat, strict=True):
+            if found := difference(one, other, tolerance):
+                return Outcome.FORWARD, found
+        if not seeds:
+            return Outcome.PASS, ""
+        got_grads = _pappus_gradients(sample, got, seeds, [made[id(s)][1] for s in sources])
+    except Missing as error:
+        return Outcome.MISSING, str(error)
+    except NotImplementedError as error:
+        return Outcome.REFUSED, _line(error)
+    except AttributeError as error:
+        return Outcome.MISSING, _line(error)
+    except TypeError as error:
+        absent = "unexpected keyword" in str(error)
+        return (Outcome.MISSING if absent else Outcome.ERROR), f"TypeError: {_line(error)}"
+    except Exception as error:
+        return Outcome.ERROR, f"{type(error).__name__}: {_line(error)}"
+    for one, other in zip(want_grads, got_grads, strict=True):
+        if one is None:
+            continue
+        if other is None:
+            if one.any():
+                return Outcome.GRAD, "no gradient arrived"
+        elif found := difference(one, other, 5 * tolerance):
+            return Outcome.GRAD, found
+    return Outcome.PASS, "graded"
+
+
+def _line(error: Exception) -> str:
+    return str(error).split("\n  ")[0][:160]
+
+
+def _differentiable(sample: Any, result: Any, is_tensor: Callable[[Any], bool]) -> list[Any]:
+    # The database names the part of an ambiguous result (signs of eigenvectors) whose gradient is defined.
+    part = sample.output_process_fn_grad(result)
+    return [x for x in flat(part, is_tensor) if is_tensor(x) and x.requires_grad]
+
+
+def _torch_gradients(
+    op: Any, sample: Any, want: Any, sources: list[Any], dtype: Any, rng: Any
+) -> tuple[list[Any], list[Any]]:
+    """Cotangents of the differentiable results and torch's gradients for `sources`; both empty where there are none."""
+    if not (op.supports_autograd and sources):
+        return [], []
+    try:
+        outs = [x for x in _differentiable(sample, want, is_torch) if x.dtype == dtype]
+        seeds = [torch.from_numpy(np.asarray(rng.standard_normal(tuple(x.shape)))).to(dtype) for x in outs]
+        return seeds, list(torch.autograd.grad(outs, sources, seeds, allow_unused=True)) if outs else []
+    except Exception:  # not differentiable in torch either
+        return [], []
+
+
+def _pappus_gradients(sample: Any, got: Any, seeds: list[Any], sources: list[pp.Tensor]) -> list[Any]:
+    outs = _differentiable(sample, got, is_pappus)[: len(seeds)]
+    if not outs:
+        return [None] * len(sources)
+    pp.autograd.backward(outs, [pp.from_numpy(array_of(s)) for s in seeds[: len(outs)]])
+    return [s.grad for s in sources]
+
+
+def refuses(sample: Any, function: Callable[..., Any]) -> tuple[bool | None, str]:
+    """Whether pappus raises for a call that torch refuses; None where the call cannot be made at all."""
+    made: dict[int, tuple[Any, pp.Tensor]] = {}
+    try:
+        args = to_pappus((sample.input, *sample.args), made)
+        kwargs = to_pappus(sample.kwargs, made)
+        function(*args, **kwargs)
+    except (Missing, AttributeError) as error:
+        return None, _line(error)
+    except TypeError as error:
+        return (None if "unexpected keyword" in str(error) else True), _line(error)
+    except Exception as error:
+        return True, f"{type(error).__name__}: {_line(error)}"
+    return False, "was accepted"
