@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 __all__ = [
-    "Generator", "default_generator", "get_rng_state", "initial_seed", "integers", "manual_seed", "normals", "permutation",
-    "philox", "seed", "set_rng_state", "uniforms", "words64",
+    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "integers", "manual_seed", "normals",
+    "permutation", "philox", "seed", "set_rng_state", "uniforms", "words64",
 ]  # fmt: skip
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -166,3 +168,13 @@ def get_rng_state() -> Any:
 def set_rng_state(new_state: Any) -> None:
     """Continue the default generator from a position that `get_rng_state` gave."""
     default_generator.set_state(new_state)
+
+
+@contextmanager
+def fork_rng() -> Iterator[None]:
+    """Draws inside the `with` block leave the default generator where it was before."""
+    saved = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(saved)

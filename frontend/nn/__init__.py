@@ -1,6 +1,7 @@
 """Layers, losses and what they are made of, with torch's names, arguments, defaults and state dicts."""
 
-from pappus.frontend.nn import functional, init
+from pappus.frontend.nn import functional as functional
+from pappus.frontend.nn import init as init
 from pappus.frontend.nn.activation import (
     CELU,
     ELU,
@@ -118,6 +119,5 @@ __all__ = [
     "ReplicationPad2d", "ReplicationPad3d", "SELU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
     "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "Transformer",
     "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer", "Unflatten",
-    "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "functional",
-    "init",
+    "Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d",
 ]  # fmt: skip

@@ -21,16 +21,16 @@ def float_mask(mask: Tensor | None, dtype: Any) -> Tensor | None:
         return None
     if mask.dtype.name == "bool":
         return ops.zeros_like(mask, dtype=dtype).masked_fill(mask, -math.inf)  # type: ignore[no-any-return]
-    return mask if mask.dtype is dtype else mask.to(dtype)  # type: ignore[no-any-return]
+    return mask if mask.dtype is dtype else mask.to(dtype)
 
 
 class MultiheadAttention(Module):
     """Attention with several heads over projected queries, keys and values.
 
-    Inputs are (L, N, E), or (N, L, E) with `batch_first`, or (L, E) without a batch. The result is a pair: the output, shaped
-    like the query, and the attention weights (N, L, S) averaged over the heads (each head's, (N, heads, L, S), with
-    `average_attn_weights=False`; None with `need_weights=False`, which is faster). `key_padding_mask` (N, S) and `attn_mask`
-    (L, S) or (N * heads, L, S) say where attention may NOT go if boolean, and are added to the scores if float.
+    Inputs are (L, N, E), or (N, L, E) with `batch_first`, or (L, E) without a batch. The result is a pair: the output,
+    shaped like the query, and the attention weights (N, L, S) averaged over the heads; (N, heads, L, S) with
+    `average_attn_weights=False`, None with `need_weights=False`, which is faster. `key_padding_mask` (N, S) and
+    `attn_mask` (L, S) or (N * heads, L, S) say where attention may NOT go if boolean, and are added to the scores if float.
 
     >>> import pappus as pp
     >>> attention = MultiheadAttention(8, 2, batch_first=True)
@@ -57,7 +57,7 @@ class MultiheadAttention(Module):
         super().__init__()
         if embed_dim <= 0 or num_heads <= 0:
             raise ValueError(
-                f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads} instead"
+                f"embed_dim and num_heads must be greater than 0, got embed_dim={embed_dim} and num_heads={num_heads}"
             )
         if embed_dim % num_heads:
             raise ValueError(f"embed_dim must be divisible by num_heads, got {embed_dim} and {num_heads}")
@@ -131,8 +131,7 @@ class MultiheadAttention(Module):
         # From here on (N, L, E).
         mask = self._mask(key_padding_mask, attn_mask, q)
         k, v, mask = self._more_keys(k, v, mask)
-        heads = tuple(self._split(t) for t in (q, k, v))
-        out, weights = self._attend(*heads, mask, need_weights)
+        out, weights = self._attend(self._split(q), self._split(k), self._split(v), mask, need_weights)
         out = F.linear(out.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias)
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)

@@ -119,7 +119,8 @@ class _Conv(_ConvNd):
         dtype: Any = None,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode, device, dtype
+            in_channels, out_channels, kernel_size, stride, padding, dilation, 0, groups, bias, padding_mode, device,
+            dtype,
         )  # fmt: skip
 
     def forward(self, input: Tensor) -> Tensor:
@@ -127,7 +128,8 @@ class _Conv(_ConvNd):
         if self.padding_mode != "zeros":
             input, padding = F.pad(input, self._border(), self.padding_mode), 0
         run = (F.conv1d, F.conv2d, F.conv3d)[self.spatial - 1]
-        return run(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        out: Tensor = run(input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+        return out
 
 
 class Conv1d(_Conv):
@@ -158,7 +160,7 @@ class Conv2d(_Conv):
 
 
 class Conv3d(_Conv):
-    """Convolution of (N, C, D, H, W) or (C, D, H, W); `weight` is (O, C / groups, KD, KH, KW). Options as for `Conv2d`."""
+    """Convolution of (N, C, D, H, W) or (C, D, H, W); `weight` is (O, C / groups, KD, KH, KW). See `Conv2d`."""
 
     spatial = 3
 
@@ -186,31 +188,36 @@ class _ConvTranspose(_ConvNd):
         if isinstance(padding, str):
             raise TypeError(f"{type(self).__name__}: padding must be numbers, got {padding!r}")
         super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias, padding_mode,
-            device, dtype,
+            in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding, groups, bias,
+            padding_mode, device, dtype,
         )  # fmt: skip
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
-        """Apply the layer; `output_size` chooses among the sizes that a stride leaves open, in place of output_padding."""
+        """Apply the layer; `output_size` chooses among the sizes that a stride leaves open (for output_padding)."""
         extra = self.output_padding if output_size is None else self._extra(input, output_size)
         run = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[self.spatial - 1]
-        return run(input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation)
+        out: Tensor = run(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.groups, self.dilation
+        )
+        return out
 
     def _extra(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
         wanted = tuple(output_size)[-self.spatial :]
         if len(output_size) not in (self.spatial, input.ndim):
             raise ValueError(
-                f"{type(self).__name__}: output_size must have {self.spatial} or {input.ndim} numbers, got {list(output_size)}"
+                f"{type(self).__name__}: output_size must have {self.spatial} or {input.ndim} numbers, "
+                f"got {list(output_size)}"
             )
         extra = []
+        sizes = input.shape[-self.spatial :]
         for n, want, k, s, p, d in zip(
-            input.shape[-self.spatial :], wanted, self.kernel_size, self.stride, self.padding, self.dilation, strict=True
+            sizes, wanted, self.kernel_size, self.stride, self.padding, self.dilation, strict=True
         ):
             least = (n - 1) * s - 2 * p + d * (k - 1) + 1
             if want < least or want >= least + s:
                 raise ValueError(
-                    f"requested an output size of {list(wanted)}, but valid sizes of a dimension of {n} range from {least} "
-                    f"to {least + s - 1}"
+                    f"requested an output size of {list(wanted)}, but valid sizes of a dimension of {n} range from "
+                    f"{least} to {least + s - 1}"
                 )
             extra.append(want - least)
         return tuple(extra)
@@ -223,7 +230,7 @@ class ConvTranspose1d(_ConvTranspose):
 
 
 class ConvTranspose2d(_ConvTranspose):
-    """Transposed convolution of (N, C, H, W) or (C, H, W): the adjoint of `Conv2d`; `weight` is (C, O / groups, KH, KW).
+    """Transposed convolution of (N, C, H, W) or (C, H, W), `Conv2d`'s adjoint; `weight` is (C, O / groups, KH, KW).
 
     >>> import pappus as pp
     >>> ConvTranspose2d(3, 4, 2, stride=2)(pp.zeros(1, 3, 5, 5)).shape

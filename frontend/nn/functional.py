@@ -37,6 +37,19 @@ from pappus.frontend.ops import (
 from pappus.frontend.symbolic import is_symbolic, same_size
 from pappus.frontend.tensor import Tensor
 
+__all__ = [
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
+    "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
+    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
+    "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "gelu", "glu",
+    "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "instance_norm",
+    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid",
+    "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "pixel_shuffle",
+    "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid",
+    "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
+    "threshold",
+]  # fmt: skip
+
 # -- products -----------------------------------------------------------------------------------
 
 
@@ -55,8 +68,8 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
     out, first, second = weight.shape
     if not same_size(input1.shape[-1], first) or not same_size(input2.shape[-1], second):
         raise ShapeError(
-            f"bilinear: inputs of sizes {list(input1.shape)} and {list(input2.shape)} do not fit the weight (out, in1, in2) = "
-            f"{list(weight.shape)}"
+            f"bilinear: inputs of sizes {list(input1.shape)} and {list(input2.shape)} do not fit the weight "
+            f"(out, in1, in2) = {list(weight.shape)}"
         )
     rows = input1 @ weight.permute(1, 0, 2).reshape(first, out * second)
     found = (rows.unflatten(-1, (out, second)) * input2.unsqueeze(-2)).sum(-1)
@@ -211,7 +224,7 @@ def _softmax_dim(input: Tensor, dim: int | None) -> int:
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x divided by its p-norm along `dim` (at least eps)."""
-    return input / ops.norm(input, p, dim, keepdim=True).clamp(min=eps)
+    return input / ops.norm(input, p, dim, keepdim=True).clamp(min=eps)  # type: ignore[no-any-return]
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
@@ -271,15 +284,17 @@ def max_pool2d(
 def avg_pool2d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
     count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Any:  # fmt: skip
+) -> Tensor:  # fmt: skip
     """Mean over windows of (N, C, H, W) or (C, H, W)."""
     stride = () if stride is None else stride
-    return ops.avg_pool2d(input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+    return ops.avg_pool2d(  # type: ignore[no-any-return]
+        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
+    )
 
 
-def _adaptive(input: Tensor, output_size: Any) -> tuple[Any, Any]:
+def _adaptive(input: Tensor, output_size: Any) -> tuple[Any, ...]:
     sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    return tuple(n if o is None else o for n, o in zip(input.shape[-2:], sizes, strict=True))  # type: ignore[return-value]
+    return tuple(n if o is None else o for n, o in zip(input.shape[-2:], sizes, strict=True))
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
@@ -372,8 +387,10 @@ def _pad_one(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
     size = x.shape[dim]
     limit = {"reflect": size - 1, "circular": size}.get(mode)
     if limit is not None and max(before, after) > limit:
-        raise ShapeError(f"pad: {mode} padding ({before}, {after}) must not exceed {limit} for dimension {dim} of size {size}")
-    parts = []
+        raise ShapeError(
+            f"pad: {mode} padding ({before}, {after}) must not exceed {limit} for dimension {dim} of size {size}"
+        )
+    parts: list[Tensor | None] = []
     for count, left in ((before, True), (after, False)):
         if not count:
             parts.append(None)
@@ -480,7 +497,8 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
         raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
     if not training or p == 0:
         return input
-    return input * ops.dropout(ops.ones(*input.shape[:2], *(1,) * (input.ndim - 2), dtype=input.dtype), p, True)
+    channels = ops.ones(*input.shape[:2], *(1,) * (input.ndim - 2), dtype=input.dtype)
+    return input * ops.dropout(channels, p, True)  # type: ignore[no-any-return]
 
 
 dropout3d = dropout2d
@@ -489,8 +507,8 @@ dropout3d = dropout2d
 
 
 def embedding(
-    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None, norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False, sparse: bool = False,
+    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
+    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Tensor:  # fmt: skip
     """Rows of `weight` (V, E) at the indices `input` (*): (*, E). The row `padding_idx` gets no gradient."""
     if max_norm is not None or scale_grad_by_freq or sparse:

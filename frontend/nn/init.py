@@ -9,6 +9,11 @@ from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.tensor import Tensor
 
+__all__ = [
+    "_calculate_fan_in_and_fan_out", "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_",
+    "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
 
 
@@ -42,73 +47,73 @@ def _fan(tensor: Tensor, mode: str) -> int:
     return fans[mode == "fan_out"]
 
 
-@no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform between `a` and `b`."""
-    tensor.uniform_(a, b, generator=generator)
+    with no_grad():
+        tensor.uniform_(a, b, generator=generator)
     return tensor
 
 
-@no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with the given mean and standard deviation."""
-    tensor.normal_(mean, std, generator=generator)
+    with no_grad():
+        tensor.normal_(mean, std, generator=generator)
     return tensor
 
 
-@no_grad()
 def trunc_normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0, generator: Any = None
 ) -> Tensor:
     """Normal, with values outside [a, b] drawn again."""
-    tensor.normal_(mean, std, generator=generator)
-    for _ in range(100):
-        outside = ops.logical_or(tensor < a, tensor > b)
-        if not bool(outside.any()):
-            return tensor
-        fresh = ops.zeros_like(tensor.detach())
-        fresh.normal_(mean, std, generator=generator)
-        tensor.copy_(ops.where(outside, fresh, tensor))
-    tensor.copy_(tensor.clamp(a, b))
+    with no_grad():
+        tensor.normal_(mean, std, generator=generator)
+        for _ in range(100):
+            outside = ops.logical_or(tensor < a, tensor > b)
+            if not bool(outside.any()):
+                return tensor
+            fresh = ops.zeros_like(tensor.detach())
+            fresh.normal_(mean, std, generator=generator)
+            tensor.copy_(ops.where(outside, fresh, tensor))
+        tensor.copy_(tensor.clamp(a, b))
     return tensor
 
 
-@no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """`val` everywhere."""
-    tensor.copy_(ops.full_like(tensor, val))
+    with no_grad():
+        tensor.copy_(ops.full_like(tensor, val))
     return tensor
 
 
 def ones_(tensor: Tensor) -> Tensor:
     """Ones."""
-    return constant_(tensor, 1.0)  # type: ignore[no-any-return]
+    return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
     """Zeros."""
-    return constant_(tensor, 0.0)  # type: ignore[no-any-return]
+    return constant_(tensor, 0.0)
 
 
-@no_grad()
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix."""
     if tensor.ndim != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
-    tensor.copy_(ops.eye(int(tensor.shape[0]), int(tensor.shape[1]), dtype=tensor.dtype))
+    with no_grad():
+        tensor.copy_(ops.eye(int(tensor.shape[0]), int(tensor.shape[1]), dtype=tensor.dtype))
     return tensor
 
 
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """Uniform in +- gain * sqrt(6 / (fan_in + fan_out)) (Glorot)."""
     bound = gain * math.sqrt(6.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
-    return uniform_(tensor, -bound, bound, generator)  # type: ignore[no-any-return]
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """Normal with standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot)."""
     std = gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
-    return normal_(tensor, 0.0, std, generator)  # type: ignore[no-any-return]
+    return normal_(tensor, 0.0, std, generator)
 
 
 def kaiming_uniform_(
@@ -116,7 +121,7 @@ def kaiming_uniform_(
 ) -> Tensor:
     """Uniform in +- gain * sqrt(3 / fan) (He); `a` is the slope of the leaky ReLU that follows."""
     bound = calculate_gain(nonlinearity, a) * math.sqrt(3.0 / max(1, _fan(tensor, mode)))
-    return uniform_(tensor, -bound, bound, generator)  # type: ignore[no-any-return]
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(
@@ -124,10 +129,9 @@ def kaiming_normal_(
 ) -> Tensor:
     """Normal with standard deviation gain / sqrt(fan) (He)."""
     std = calculate_gain(nonlinearity, a) / math.sqrt(max(1, _fan(tensor, mode)))
-    return normal_(tensor, 0.0, std, generator)  # type: ignore[no-any-return]
+    return normal_(tensor, 0.0, std, generator)
 
 
-@no_grad()
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Tensor:
     """A random matrix with orthonormal rows or columns, times `gain`; further dimensions are flattened."""
     import numpy as np
@@ -135,12 +139,12 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     if tensor.ndim < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     rows = int(tensor.shape[0])
-    flat = ops.zeros(rows, math.prod(tensor.shape[1:]))
-    flat.normal_(0.0, 1.0, generator=generator)
+    flat = ops.randn(rows, math.prod(tensor.shape[1:]), generator=generator)
     matrix = flat.numpy().astype(np.float64)
     tall = matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
     q, r = np.linalg.qr(tall)
     q = q * np.sign(np.diag(r))
     q = q if matrix.shape[0] >= matrix.shape[1] else q.T
-    tensor.copy_(Tensor._from_data((gain * q.reshape(tensor.shape)).astype(tensor.dtype.numpy)))
+    with no_grad():
+        tensor.copy_(Tensor._from_data((gain * q.reshape(tensor.shape)).astype(tensor.dtype.numpy)))
     return tensor

@@ -186,7 +186,9 @@ class Module:
                 return
             if name in self._buffers:
                 if value is not None and not isinstance(value, Tensor):
-                    raise TypeError(f"cannot assign '{type(value).__name__}' object to buffer '{name}' (Tensor or None)")
+                    raise TypeError(
+                        f"cannot assign '{type(value).__name__}' object to buffer '{name}' (Tensor or None)"
+                    )
                 self._buffers[name] = value
                 return
         object.__setattr__(self, name, value)
@@ -227,7 +229,9 @@ class Module:
         """Register a parameter (or None, to say that it is absent) under `name`."""
         self._check_name("parameter", name)
         if param is not None and not isinstance(param, Parameter):
-            raise TypeError(f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None)")
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (nn.Parameter or None)"
+            )
         if param is not None and not param.is_leaf:
             raise ValueError(f"cannot assign a non-leaf tensor to parameter '{name}': compute it in forward() instead")
         self._parameters[name] = param
@@ -236,7 +240,7 @@ class Module:
         """Register a tensor that is state but not learned; a `persistent` one is part of the state dict."""
         self._check_name("buffer", name)
         if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None required)")
+            raise TypeError(f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (Tensor or None)")
         self._buffers[name] = tensor
         (self._non_persistent.discard if persistent else self._non_persistent.add)(name)
 
@@ -431,8 +435,8 @@ class Module:
     ) -> IncompatibleKeys:
         """Copy tensors (or numpy arrays) into the parameters and buffers of the same names.
 
-        With `strict`, names that are missing or unexpected raise RuntimeError, as sizes that differ always do; nothing is
-        copied then. With `assign`, the tensors themselves take the place of the old ones.
+        With `strict`, names that are missing or unexpected raise RuntimeError, as sizes that differ always do; nothing
+        is copied then. With `assign`, the tensors themselves take the place of the old ones.
         """
         return load_state(self, state_dict, strict, assign)
 

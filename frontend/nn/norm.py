@@ -23,8 +23,8 @@ class _Stats(Module):
     ranks: tuple[int, ...] = ()
 
     def __init__(
-        self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool, device: Any,
-        dtype: Any,
+        self, num_features: int, eps: float, momentum: float | None, affine: bool, track_running_stats: bool,
+        device: Any, dtype: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         no_device(device)
@@ -102,15 +102,17 @@ class _BatchNorm(_Stats):
                 assign(self.num_batches_tracked, self.num_batches_tracked + 1)
             # momentum=None: the mean over all batches so far.
             momentum = self.momentum if self.momentum is not None else 1.0 / self.num_batches_tracked.to(input.dtype)
-        return F.batch_norm(input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps)
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, True, momentum, self.eps
+        )
 
 
 class BatchNorm1d(_BatchNorm):
     """Normalize each channel of (N, C) or (N, C, L) over batch and length.
 
     In training by the batch's mean and variance, which also move the running ones
-    (running = (1 - momentum) * running + momentum * batch; momentum=None averages all batches); in evaluation by the running
-    ones. Raises ShapeError in training where a channel has one value only.
+    (running = (1 - momentum) * running + momentum * batch; momentum=None averages all batches); in evaluation by the
+    running ones. Raises ShapeError in training where a channel has one value only.
 
     >>> import pappus as pp
     >>> norm = BatchNorm1d(1, affine=False)
@@ -151,10 +153,10 @@ class _InstanceNorm(_Stats):
         single = input.ndim == self.ranks[0]
         by_input = self.training or not self.track_running_stats
         out = F.instance_norm(
-            input.unsqueeze(0) if single else input, self.running_mean, self.running_var, self.weight, self.bias, by_input,
-            0.0 if self.momentum is None else self.momentum, self.eps,
+            input.unsqueeze(0) if single else input, self.running_mean, self.running_var, self.weight, self.bias,
+            by_input, 0.0 if self.momentum is None else self.momentum, self.eps,
         )  # fmt: skip
-        return out.squeeze(0) if single else out  # type: ignore[no-any-return]
+        return out.squeeze(0) if single else out
 
 
 class InstanceNorm1d(_InstanceNorm):
@@ -179,7 +181,7 @@ class InstanceNorm3d(_InstanceNorm):
 
 
 class LayerNorm(Module):
-    """Normalize over the last dimensions, whose sizes are `normalized_shape`: (x - mean) / sqrt(var + eps) * weight + bias.
+    """Normalize over the last dimensions, of sizes `normalized_shape`: (x - mean) / sqrt(var + eps) * weight + bias.
 
     >>> import pappus as pp
     >>> LayerNorm(2)(pp.tensor([[1.0, 3.0]])).round().tolist()
@@ -272,8 +274,9 @@ class GroupNorm(Module):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None, dtype: Any = None
-    ) -> None:
+        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, device: Any = None,
+        dtype: Any = None,
+    ) -> None:  # fmt: skip
         super().__init__()
         if num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")

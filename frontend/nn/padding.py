@@ -1,4 +1,4 @@
-"""Padding layers; sizes are (left, right, top, bottom, front, back), the last dimension first, or one number for all."""
+"""Padding layers; sizes are (left, right, top, bottom, front, back), last dimension first, or one number for all."""
 
 from __future__ import annotations
 

@@ -9,13 +9,18 @@ from typing import Any
 
 from pappus.frontend.optim.optimizer import Group, Optimizer
 
+__all__ = [
+    "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "MultiStepLR", "OneCycleLR",
+    "ReduceLROnPlateau", "StepLR",
+]  # fmt: skip
+
 Rates = list[float]
 
 
 class LRScheduler:
     """Base class: subclasses define `get_lr()`, the rates of all groups at `last_epoch`.
 
-    The rate at step 0 is set when the scheduler is made; call `step()` after each `optimizer.step()` (or once per epoch).
+    The rate at step 0 is set when the scheduler is made; call `step()` after each `optimizer.step()` or once per epoch.
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
@@ -26,7 +31,9 @@ class LRScheduler:
             if last_epoch == -1:
                 group["initial_lr"] = group["lr"]
             elif "initial_lr" not in group:
-                raise KeyError(f"param 'initial_lr' is not specified in param_groups[{index}] when resuming an optimizer")
+                raise KeyError(
+                    f"param 'initial_lr' is not specified in param_groups[{index}] when resuming an optimizer"
+                )
         self.base_lrs: Rates = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._last_lr: Rates = []
@@ -133,7 +140,7 @@ class CosineAnnealingLR(LRScheduler):
     Written as torch's recursion over the current rate, so that a rate changed by hand is carried on in the same way.
     """
 
-    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:  # noqa: N803
+    def __init__(self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1) -> None:
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
@@ -152,10 +159,10 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """Warm up from max_lr / div_factor to `max_lr`, then anneal to that start / final_div_factor, in `total_steps` steps.
+    """Warm up from max_lr / div_factor to `max_lr`, then anneal to that start / final_div_factor, in `total_steps`.
 
-    The warm-up takes `pct_start` of the steps. With `cycle_momentum` the momentum (beta1 for Adam) runs the other way, from
-    `max_momentum` down to `base_momentum` and back. `three_phase` mirrors the warm-up before the final descent.
+    The warm-up takes `pct_start` of the steps. With `cycle_momentum` the momentum (beta1 for Adam) runs the other way,
+    from `max_momentum` down to `base_momentum` and back. `three_phase` mirrors the warm-up before the final descent.
     """
 
     def __init__(

@@ -52,7 +52,7 @@ class Optimizer:
             if not isinstance(param, Tensor):
                 raise TypeError(f"{type(self).__name__}: can only optimize tensors, got {type(param).__name__}.")
             if not param.is_leaf:
-                raise ValueError(f"{type(self).__name__}: can't optimize a non-leaf tensor (the result of an operator).")
+                raise ValueError(f"{type(self).__name__}: can't optimize a non-leaf tensor (an operator's result).")
             if id(param) in seen:
                 raise ValueError(f"{type(self).__name__}: a parameter appears in more than one group or twice in one.")
             seen.add(id(param))

@@ -13,7 +13,7 @@ class SGD(Optimizer):
 
         g = grad + w p;   m = b m + (1 - dampening) g;   p = p - lr m   (Nesterov: p - lr (g + b m))
 
-    The first step takes m = g. `maximize` goes uphill. `foreach`, `differentiable` and `fused` are accepted and ignored.
+    The first step takes m = g. `maximize` goes uphill. `foreach`, `differentiable`, `fused` are accepted and ignored.
 
     >>> import pappus as pp
     >>> p = pp.tensor([1.0], requires_grad=True)

@@ -1,0 +1,89 @@
+"""Questions about tensors: what they are, and whether two are equal or close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..dtypes import DType
+from ..dtypes import result_type as _result_type
+from ..errors import ArgumentError
+from ..tensor import Tensor
+from ._names import function
+from .pointwise import abs as _abs
+from .pointwise import eq, isfinite, isnan, le, logical_and, logical_or
+
+
+@function()
+def is_tensor(obj: Any) -> bool:
+    """Whether `obj` is a tensor."""
+    return isinstance(obj, Tensor)
+
+
+@function()
+def is_floating_point(input: Any) -> bool:
+    """Whether the elements of a tensor are floating-point numbers."""
+    return bool(input.dtype.is_floating_point)
+
+
+@function()
+def numel(input: Any) -> Any:
+    """The number of elements of a tensor."""
+    return input.numel()
+
+
+@function()
+def is_nonzero(input: Any) -> bool:
+    """Whether the only element of a tensor is not zero. Raises ArgumentError unless there is exactly one."""
+    if input.numel() != 1:
+        raise ArgumentError(f"is_nonzero needs a tensor with exactly one element, got shape {list(input.shape)}")
+    return bool(input.item() != 0)
+
+
+@function()
+def result_type(tensor1: Any, tensor2: Any) -> DType:
+    """The type that arithmetic of two tensors or numbers has.
+
+    >>> import pappus as pp
+    >>> pp.result_type(pp.tensor([1]), 1.5)
+    pappus.float32
+    """
+    from .. import dtypes
+
+    return _result_type(
+        [
+            (v.dtype, v.ndim, v.wrapped) if isinstance(v, Tensor) else (dtypes.of_value(v), 0, True)
+            for v in (tensor1, tensor2)
+        ]
+    )
+
+
+@function(method=True)
+def equal(self: Any, other: Any) -> bool:
+    """Whether two tensors have the same shape and the same elements.
+
+    >>> import pappus as pp
+    >>> pp.equal(pp.tensor([1, 2]), pp.tensor([1, 2])), pp.equal(pp.tensor([1, 2]), pp.tensor([[1, 2]]))
+    (True, False)
+    """
+    return tuple(self.shape) == tuple(other.shape) and bool(eq(self, other).all())
+
+
+@function(method=True)
+def isclose(self: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Where two tensors are equal up to atol + rtol * |other|: a boolean tensor."""
+    near = logical_and(le(_abs(self - other), atol + rtol * _abs(other)), isfinite(other))
+    same = eq(self, other)  # infinities of one sign are close
+    if equal_nan:
+        same = logical_or(same, logical_and(isnan(self), isnan(other)))
+    return logical_or(near, same)
+
+
+@function(method=True)
+def allclose(self: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+    """Whether all elements of two tensors are equal up to atol + rtol * |other|.
+
+    >>> import pappus as pp
+    >>> pp.allclose(pp.tensor([1.0]), pp.tensor([1.000001]))
+    True
+    """
+    return bool(isclose(self, other, rtol, atol, equal_nan).all())

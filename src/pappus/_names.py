@@ -1,0 +1,78 @@
+"""Where every public name of `pappus` comes from; imported when the first one is asked for.
+
+A name is a module of the package, an entry of the tables below, or an operator or function of `pappus.frontend.ops`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any
+
+MODULES = (
+    "autograd", "cli", "cuda", "export", "frontend", "nn", "optim", "quantize", "random", "runtime", "utils",
+)  # fmt: skip
+
+# name -> (module, attribute there)
+FROM: dict[str, tuple[str, str]] = {}
+for _module, _names in {
+    "frontend.tensor": ("Tensor", "Size"),
+    "frontend.dispatch": ("Mode",),
+    "frontend.opdef": ("OPS", "operator"),
+    "frontend.printing": ("set_printoptions",),
+    "frontend.serialize": ("save", "load", "FormatError"),
+    "frontend.nn": ("Parameter",),
+    "frontend.random": ("Generator", "default_generator", "fork_rng", "get_rng_state", "set_rng_state"),
+    "frontend.autograd": ("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode"),
+    "frontend.dtypes": (
+        "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
+        "uint32", "uint64", "half", "double", "long", "finfo", "iinfo", "promote_types", "can_cast",
+        "get_default_dtype", "set_default_dtype",
+    ),
+    "frontend.errors": (
+        "PappusError", "ShapeError", "DimError", "DTypeError", "ArgumentError", "AutogradError", "InplaceError",
+        "UnsupportedError", "CaptureError",
+    ),
+}.items():  # fmt: skip
+    for _name in _names:
+        FROM[_name] = (_module, _name)
+FROM |= {
+    "device": ("frontend.tensor", "Device"), "dtype": ("frontend.dtypes", "DType"),
+    "bool": ("frontend.dtypes", "bool_"), "float": ("frontend.dtypes", "float32"), "int": ("frontend.dtypes", "int32"),
+    "short": ("frontend.dtypes", "int16"), "ops": ("frontend", "ops"),
+}  # fmt: skip
+
+CONSTANTS: dict[str, Any] = {
+    "pi": 3.141592653589793, "e": 2.718281828459045, "inf": float("inf"), "nan": float("nan"), "newaxis": None,
+    "strided": "strided", "contiguous_format": "contiguous_format", "preserve_format": "preserve_format",
+    "channels_last": "channels_last",
+}  # fmt: skip
+
+
+def find(name: str) -> Any:
+    """The public object `name`. Raises AttributeError, naming the nearest known name, where there is none."""
+    if name in CONSTANTS:
+        return CONSTANTS[name]
+    if name in MODULES:
+        return importlib.import_module(f"pappus.{name}")
+    if name in FROM:
+        module, attribute = FROM[name]
+        return getattr(importlib.import_module(f"pappus.{module}"), attribute)
+    found = importlib.import_module("pappus.frontend.ops").__dict__.get(name)
+    if name in function_names() and callable(found):
+        return found
+    near = difflib.get_close_matches(name, public(), 1, 0.75)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise AttributeError(f"module 'pappus' has no attribute {name!r}{hint}", name=name)
+
+
+def function_names() -> set[str]:
+    """The names of all operators and of the functions beside them."""
+    opdef, names = (importlib.import_module(f"pappus.frontend.{m}") for m in ("opdef", "ops._names"))
+    return {*opdef.OPS, *names.FUNCTIONS}
+
+
+def public() -> list[str]:
+    """Every public name, sorted."""
+    importlib.import_module("pappus.frontend.ops")
+    return sorted({*MODULES, *FROM, *CONSTANTS, *function_names()})

@@ -1,0 +1,8 @@
+"""Layers, losses and parameters: `import pappus.nn as nn`."""
+
+from pappus.frontend.nn import *  # noqa: F403
+from pappus.frontend.nn import __all__ as __all__
+from pappus.nn import functional as functional
+from pappus.nn import init as init
+from pappus.nn import parameter as parameter
+from pappus.nn import utils as utils

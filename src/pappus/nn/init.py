@@ -1,0 +1,4 @@
+"""Filling tensors with initial values: `pappus.nn.init.kaiming_normal_(weight)`."""
+
+from pappus.frontend.nn.init import *  # noqa: F403
+from pappus.frontend.nn.init import __all__ as __all__

@@ -1,0 +1,4 @@
+"""Learning-rate schedules."""
+
+from pappus.frontend.optim.lr_scheduler import *  # noqa: F403
+from pappus.frontend.optim.lr_scheduler import __all__ as __all__
