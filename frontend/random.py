@@ -1,7 +1,7 @@
 """Random numbers by counter: Philox4x32-10 keyed by a seed, one block of four words per count.
 
-A number depends only on (seed, offset, position), so it is the same in the eager engine and in an exported program, and a
-run can be repeated from any point. `Generator` is a seed and an offset; every draw moves the offset on.
+A number depends only on (seed, offset, position), so it is the same in the eager engine and in an exported program,
+and a run can be repeated from any point. `Generator` is a seed and an offset; every draw moves the offset on.
 """
 
 from __future__ import annotations
