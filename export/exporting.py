@@ -346,7 +346,7 @@ def _resize(array: Array, value: Value, values: dict[str, int]) -> Array:
             if array.shape[axis] == 0:
                 array = np.zeros((*array.shape[:axis], 1, *array.shape[axis + 1 :]), array.dtype)
             array = np.take(array, np.arange(wanted) % array.shape[axis], axis=axis)
-    return np.ascontiguousarray(array)
+    return np.array(array, order="C")  # ascontiguousarray would give a scalar a dimension
 
 
 def dtype_name(array: Array) -> str:

@@ -98,7 +98,7 @@ class MethodLowering:
         if known is not None:
             return known
         if value.constant is not None:
-            made = self.constant(value.name, np.ascontiguousarray(value.constant), value.dtype)
+            made = self.constant(value.name, np.asarray(value.constant, order="C"), value.dtype)
         elif layout.is_view(value):
             from pappus.export.lower.rules_shape import lower_view
 
