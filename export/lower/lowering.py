@@ -17,7 +17,7 @@ from pappus.export.lower.memory import Memory, dense_bytes, dense_strides
 from pappus.export.lower.method import MethodLowering, Notes
 from pappus.export.lower.rules import RULES, Unsupported, load_rules
 from pappus.export.lower.rules_shape import VIEW_OPS, place_concatenations
-from pappus.export.lower.rules_state import place_states
+from pappus.export.lower.rules_state import place_states, save_exchanged_states
 from pappus.export.passes.common_subexpressions import common_subexpressions
 from pappus.export.passes.dead_code import dead_code
 from pappus.export.passes.decompose import decompose
@@ -253,32 +253,43 @@ def _lower_method(
     place_states(m)
     place_concatenations(m)
     problems: list[str] = []
-    for unit in units:
-        m.unit = unit
-        node = unit.node
-        first = len(m.kernel.nodes)
-        try:
-            if node is None:
-                m.pointwise(unit.pointwise, unit.result)
-            elif node.op in VIEW_OPS:
-                continue
-            else:
-                RULES[node.op](m, unit)
-        except Unsupported as error:
-            problems.append(_describe(unit.nodes[0], str(error)))
-            for value in unit.results:
-                m.result(value)
-            continue
-        m.finish(unit, first)
+    writes = [u for u in units if u.node is not None and u.node.op == "state_write"]
+    for unit in units[: len(units) - len(writes)]:
+        problems += _lower_unit(m, unit)
+    # Outputs before states: one that is a state's old value must be copied while it still is.
     m.unit = None
     for value, target in copies:
         m.move(m.view(value), target, "output")
+    save_exchanged_states(m, writes)
+    for unit in writes:
+        problems += _lower_unit(m, unit)
+    m.unit = None
     m.kernel.inputs = [v for _, v in inputs]
     m.kernel.outputs = [v for _, v in outputs]
     m.kernel.output_names = [n for n, _ in outputs]
     epochs = mark_epochs(m.kernel)
     method = LoweredMethod(graph.name, m.kernel, inputs, outputs, m.buffers, epochs, plan(m.kernel, m.buffers, epochs, effort))
     return method, m.notes, problems
+
+
+def _lower_unit(m: MethodLowering, unit: Unit) -> list[str]:
+    """Emit a unit's instructions; what a rule refuses comes back as a problem, and lowering goes on to find the others."""
+    m.unit = unit
+    node = unit.node
+    first = len(m.kernel.nodes)
+    if node is not None and node.op in VIEW_OPS and not unit.pointwise:
+        return []
+    try:
+        if node is None:
+            m.pointwise(unit.pointwise, unit.result)
+        else:
+            RULES[node.op](m, unit)
+    except Unsupported as error:
+        for value in unit.results:
+            m.result(value)
+        return [_describe(unit.nodes[0], str(error))]
+    m.finish(unit, first)
+    return []
 
 
 def _place_outputs(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pappus.export.ir.graph import Graph, Node, Value
 from pappus.export.lower import layout
 from pappus.export.lower.fuse import Unit
-from pappus.export.lower.memory import Memory, dense_bytes, dense_strides, is_one
+from pappus.export.lower.memory import Memory, dense_bytes, dense_strides, is_one, same_strides
 from pappus.export.lower.method import MethodLowering
 from pappus.export.lower.rules import Unsupported, rule
 from pappus.export.pointwise import OPERATORS, compile_program
 from pappus.frontend import dtypes
 from pappus.frontend.ops.shape import slice_range
-from pappus.frontend.symbolic import Size, is_symbolic
+from pappus.frontend.symbolic import Size, is_symbolic, same_size
 
 
 # Operators that write a part of their first operand.
@@ -76,6 +78,26 @@ def _elementwise(unit: Unit, node: object, value: Value, old: Value | None) -> b
     if unit.node is None:
         return value is old and all(n.op in OPERATORS for n in unit.nodes)
     return unit.node.op in _UPDATES and not unit.pointwise and value is old and unit.node.args[0] is value
+
+
+def save_exchanged_states(m: MethodLowering, writes: Sequence[Unit]) -> None:
+    """Before the first write: copy new values that are views of a state's memory which a write is about to change."""
+    written = {w.node.attrs["name"] for w in writes if w.node is not None}
+    changed = {m.state_memory[name].buffer for name in written if name in m.state_memory}
+    for write in writes:
+        m.unit = write
+        assert write.node is not None
+        name, final = write.node.attrs["name"], write.node.inputs[0]
+        source, own = m.view(final), _state_memory(m, name)
+        assert source.memory is not None
+        if source.memory.buffer not in changed:
+            continue
+        mine = source.memory.buffer is own.buffer
+        if mine and same_size(source.memory.offset, 0) and same_strides(source.shape, source.memory.strides, own.strides):
+            continue
+        kept = m.temporary(final.name, final.dtype, final.shape)
+        m.move(source, kept, f"new value of state {name}, which lies in a state that changes")
+        m.views[final] = kept
 
 
 @rule("state_read")
