@@ -170,31 +170,9 @@ def _bitwise(name: str) -> Rule:
     return lambda b, node, regs, dtype: b.op(name, dtype, *regs)
 
 
-def _add_like(name: str) -> Rule:
-    def rule(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-        left, right = regs
-        alpha = node.attrs.get("alpha", 1)
-        if alpha != 1:
-            right = b.op("MUL", dtype, right, b.constant(alpha, dtype))
-        if dtype is dtypes.bool_:
-            return b.op("OR", dtype, left, right)
-        return b.op(name, dtype, left, right)
-
-    return rule
-
-
-def _mul(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-    return b.op("AND" if dtype is dtypes.bool_ else "MUL", dtype, *regs)
-
-
-def _div(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-    mode = node.attrs.get("rounding_mode")
-    quotient = b.op("DIV", dtype, *regs)
-    if mode is None or (mode == "floor" and not dtype.is_floating_point):
-        return quotient
-    if not dtype.is_floating_point:
-        raise NotPointwise("integer division that truncates is not supported; use rounding_mode='floor'")
-    return b.op("FLOOR" if mode == "floor" else "TRUNC", dtype, quotient)
+def _or_bool(name: str, on_bool: str) -> Rule:
+    """An operation that has another name on booleans."""
+    return lambda b, node, regs, dtype: b.op(on_bool if dtype is dtypes.bool_ else name, dtype, *regs)
 
 
 def _clamp(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
@@ -275,8 +253,9 @@ def _arc(swap: bool) -> Rule:
 
 
 OPERATORS: dict[str, Rule] = {
-    "add": _add_like("ADD"), "sub": _add_like("SUB"), "mul": _mul, "div": _div, "remainder": _same("REM"),
-    "pow": _same("POW"), "maximum": _same("MAX"), "minimum": _same("MIN"), "atan2": _same("ATAN2"),
+    "add": _or_bool("ADD", "OR"), "sub": _same("SUB"), "mul": _or_bool("MUL", "AND"), "div": _same("DIV"),
+    "remainder": _same("REM"), "pow": _same("POW"), "maximum": _or_bool("MAX", "OR"), "minimum": _or_bool("MIN", "AND"),
+    "atan2": _same("ATAN2"),
     "neg": _same("NEG"), "abs": _same("ABS"), "sign": _same("SIGN"), "relu": _relu, "clamp": _clamp,
     "reciprocal": _unary_float("RECIPROCAL"), "sqrt": _unary_float("SQRT"), "rsqrt": _unary_float("RSQRT"),
     "exp": _unary_float("EXP"), "expm1": _unary_float("EXPM1"), "log": _unary_float("LOG"),

@@ -272,12 +272,15 @@ class MethodLowering:
         """A kernel value converted to `dtype` by an instruction of its own, or itself."""
         if value.dtype is dtype:
             return value
-        source = Value("x", value.dtype, value.shape)
-        node = Node("to_dtype", (source,), {"dtype": dtype}, [Value("y", dtype, value.shape)])
-        compiled = compile_program([node], node.outputs)
         target = self.temporary(name, dtype, value.shape)
-        self.emit("POINTWISE", [], [target], program=compiled.program, operands=[value])
+        self.convert(value, target)
         return target
+
+    def convert(self, source: Value, target: Value) -> None:
+        """Store a kernel value in another one of the same shape, converted to its type."""
+        x = Value("x", source.dtype, source.shape)
+        node = Node("to_dtype", (x,), {"dtype": target.dtype}, [Value("y", target.dtype, target.shape)])
+        self.emit("POINTWISE", [], [target], program=compile_program([node], node.outputs).program, operands=[source])
 
     def fill(self, target: Value, number: float) -> None:
         """Store one number everywhere in a kernel value."""

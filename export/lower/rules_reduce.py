@@ -10,6 +10,7 @@ from pappus.export.lower.fuse import Unit
 from pappus.export.lower.method import MethodLowering
 from pappus.export.lower.rules import Unsupported, rule
 from pappus.frontend import dtypes
+from pappus.frontend.dtypes import DType
 from pappus.frontend.symbolic import Size
 
 _KIND = {
@@ -39,33 +40,45 @@ def reduce(m: MethodLowering, unit: Unit) -> None:
     node = unit.node
     assert node is not None
     x = node.inputs[0]
-    source = m.view(x)
     dim = node.attrs.get("dim")
     keepdim = bool(node.attrs.get("keepdim", False))
     output = unit.result
     if node.op in ("argmax", "argmin"):
+        source = m.cast(m.view(x), _wide(x.dtype))
         if dim is None and len(x.shape) != 1:
             source = m.reshape(source, (_count(x.shape),))
-            axes: tuple[int, ...] = (0,)
-            result = m.result(output)
-            m.emit("REDUCE", [source], [m.alias(result, (1,), (0,))], (_KIND[node.op], 1))
+            m.emit("REDUCE", [source], [m.alias(m.result(output), (1,), (0,))], (_KIND[node.op], 1))
             return
-        axes = _axes(dim, len(x.shape))
+        kind = output.dtype
     elif node.op in ("any", "all"):
-        axes = _axes(dim, len(x.shape))
-        source = m.cast(source, dtypes.bool_)
+        source, kind = m.cast(m.view(x), dtypes.bool_), dtypes.bool_
     else:
-        axes = _axes(dim, len(x.shape))
-        source = m.cast(source, output.dtype)
+        kind = _wide(output.dtype)
+        source = m.cast(m.view(x), kind)
     if source.dtype.name not in ("float32", "float64", "int32", "int64", "bool"):
-        raise Unsupported(f"{node.op} of {source.dtype.name} is not supported yet; convert to float32 first")
-    if source.dtype is dtypes.bool_ and node.op not in ("any", "all"):
-        source = m.cast(source, dtypes.int32)
-    result = m.result(output)
-    if not axes:
+        raise Unsupported(f"{node.op} of {x.dtype.name} is not supported yet; convert to float32 first")
+    axes = _axes(dim, len(x.shape))
+    if kind is output.dtype:
+        result = m.result(output)
+    else:  # narrow types are reduced in a wider one
+        result = m.temporary(output.name, kind, output.shape)
+    if axes:
+        m.emit("REDUCE", [source], [_kept(m, result, axes, keepdim)], (_KIND[node.op], sum(1 << a for a in axes)))
+    elif node.op in ("argmax", "argmin"):
+        m.fill(result, 0)
+    else:
         m.move(source, result, "reduction over no dimension")
-        return
-    m.emit("REDUCE", [source], [_kept(m, result, axes, keepdim)], (_KIND[node.op], sum(1 << a for a in axes)))
+    if kind is not output.dtype:
+        m.convert(result, m.result(output))
+
+
+def _wide(dtype: DType) -> DType:
+    """The type in which a reduction of `dtype` runs."""
+    if dtype.name in ("float16", "bfloat16"):
+        return dtypes.float32
+    if dtype.name in ("bool", "int8", "uint8", "int16", "uint16"):
+        return dtypes.int32
+    return dtypes.int64 if dtype.name == "uint32" else dtype
 
 
 def _count(shape: Sequence[Size]) -> Size:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pappus.export.capture import CaptureMode
 from pappus.export.ir.graph import Arg, Graph, Node, Value, map_args
+from pappus.export.ir.verifier import GraphError
 from pappus.export.passes.expansions import Expansion
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import CaptureError
@@ -89,6 +90,11 @@ def decompose(graph: Graph, keep: Callable[[str], bool], expansions: Mapping[str
         results = result if isinstance(result, (tuple, list)) else (result,)
         for value, tensor in zip(node.outputs, results, strict=False):
             new = mode.value_of(tensor)
+            if new.dtype is not value.dtype or len(new.shape) != len(value.shape):
+                raise GraphError(
+                    f"the decomposition of {node.where()} gives {new.dtype.name} of rank {len(new.shape)}, "
+                    f"its shape rule {value.dtype.name} of rank {len(value.shape)}"
+                )
             mapping[value] = new
             if new.producer is not None and new.producer in graph.nodes[before:]:
                 new.name = value.name  # the debug map and compare speak of the user's operator

@@ -474,9 +474,18 @@ floor_divide = operator(
     eager=_binary_kernel(np.floor_divide), decompose=_floor_divide, tags=TAGS, check=False, differentiable=False,
     samples=lambda: [Sample((ints(4, low=-9, high=9), 4)), Sample((floats(4), floats(4, low=0.5, seed=8)))],
 )  # fmt: skip
+
+
+def _fmod(a: Any, b: Any) -> Any:
+    if a.dtype.is_floating_point or b.dtype.is_floating_point:
+        return a - trunc(div(a, b)) * b
+    r = remainder(a, b)  # has the sign of b
+    return where(logical_and(ne(r, 0), ne(lt(a, 0), lt(b, 0))), r - b, r)
+
+
 fmod = operator(
     "fmod(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", "The remainder of a / b, with the sign of a.", shape=pointwise,
-    eager=_binary_kernel(np.fmod), decompose=lambda a, b: a - trunc(div(a, b)) * b, tags=TAGS, check=False,
+    eager=_binary_kernel(np.fmod), decompose=_fmod, tags=TAGS, check=False,
     vjp=lambda g, _out, a, b: (g, -g * trunc(div(a, b)) if b.requires_grad else None),
     samples=lambda: [Sample((floats(4), floats(4, low=0.3, high=0.4, seed=8))), Sample((floats(4), 0.3))],
 )  # fmt: skip

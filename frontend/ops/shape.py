@@ -480,7 +480,7 @@ def _triangle(upper: bool) -> Any:
             raise ShapeError(f"needs at least 2 dimensions, got shape {list(x.shape)}")
         row = view(arange(x.shape[-2]), (x.shape[-2], 1)) + diagonal
         column = arange(x.shape[-1])
-        return where(ge(column, row) if upper else le(column, row), x, 0)
+        return where(ge(column, row) if upper else le(column, row), x, False)  # a bool takes any type
 
     return run
 
