@@ -22,7 +22,8 @@ def broadcast(*shapes: Sequence[Any]) -> Shape:
     A size fits an equal one and the literal 1; a symbolic size is never taken to be 1.
     """
     first = tuple(shapes[0])
-    if all(type(n) is int for n in first) and all(tuple(s) == first for s in shapes[1:]):
+    # Only plain ints are compared: a symbolic size would note as an assumption what the comparison gave.
+    if all(type(n) is int for s in shapes for n in s) and all(tuple(s) == first for s in shapes[1:]):
         return first
     rank = max(len(s) for s in shapes)
     out: list[Any] = []

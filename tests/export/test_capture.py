@@ -51,6 +51,15 @@ def test_sizes_zero_and_one_are_not_special() -> None:
         same(f, [array(example, 3), array(1, 3)], sizes=[[array(n, 3), array(1, 3)] for n in (0, 1, 5)], **options)
 
 
+def test_broadcasting_with_a_literal_one_assumes_nothing() -> None:
+    def f(x: Tensor) -> Any:
+        return pp.arange(8)[None, :] <= x[:, None], pp.arange(8).reshape(1, 8) + x.reshape(x.shape[0], 1)
+
+    x = np.arange(4)
+    program = same(f, [x], sizes=[[x[:1]]], dynamic_shapes={"x": {0: Dim("n", max=8)}})
+    assert not program.methods[0].kernel.guards
+
+
 def test_a_symbolic_dim_is_never_broadcast() -> None:
     with pytest.raises(CaptureError, match="n became the constant"):
         pp.export.export(lambda x: x + pp.ones(5, 3), (tensor(5, 3),), dynamic_shapes={"x": {0: Dim("n")}})
