@@ -91,7 +91,6 @@ static bool read_line(const char *line, problem *p, uint64_t *offsets, uint64_t 
 }
 
 static void test_vectors(void) {
-#ifdef PP_TEST_VECTORS
   static char line[1 << 16];
   static problem p;
   FILE *f = fopen(PP_TEST_VECTORS "/planner.json", "r");
@@ -108,7 +107,6 @@ static void test_vectors(void) {
   }
   CHECK_EQUAL(cases, 48);
   if (f) fclose(f);
-#endif
 }
 
 /* -- properties -------------------------------------------------------------------------------------------------------- */
