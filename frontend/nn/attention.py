@@ -30,7 +30,7 @@ class MultiheadAttention(Module):
     Inputs are (L, N, E), or (N, L, E) with `batch_first`, or (L, E) without a batch. The result is a pair: the output,
     shaped like the query, and the attention weights (N, L, S) averaged over the heads; (N, heads, L, S) with
     `average_attn_weights=False`, None with `need_weights=False`, which is faster. `key_padding_mask` (N, S) and
-    `attn_mask` (L, S) or (N * heads, L, S) say where attention may NOT go if boolean; float ones are added to the scores.
+    `attn_mask` (L, S) or (N * heads, L, S) say where attention may NOT go if boolean; float ones are added to scores.
 
     >>> import pappus as pp
     >>> attention = MultiheadAttention(8, 2, batch_first=True)

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from pappus.frontend.errors import ArgumentError
 from pappus.frontend.nn import functional as F
 from pappus.frontend.nn.module import Module
 from pappus.frontend.tensor import Tensor
 
 
-def _reduction(name: str, reduction: str, size_average: Any, reduce: Any, more: tuple[str, ...] = ()) -> str:
-    """The reduction, with torch's two old arguments translated."""
-    if size_average is not None or reduce is not None:
-        averaged = size_average is None or size_average
-        return "none" if reduce is not None and not reduce else "mean" if averaged else "sum"
-    if reduction not in ("mean", "sum", "none", *more):
-        raise ArgumentError(f"{name}: {reduction!r} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
-    return reduction
-
-
 class _Loss(Module):
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = _reduction(type(self).__name__, reduction, size_average, reduce)
+        self.reduction = F.old_reduction(type(self).__name__, reduction, size_average, reduce)
 
 
 class MSELoss(_Loss):
@@ -71,7 +60,7 @@ class KLDivLoss(Module):
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
     ) -> None:
         super().__init__()
-        self.reduction = _reduction("KLDivLoss", reduction, size_average, reduce, ("batchmean",))
+        self.reduction = F.old_reduction("KLDivLoss", reduction, size_average, reduce, ("batchmean",))
         self.log_target = log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

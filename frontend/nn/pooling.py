@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pappus.frontend.errors import UnsupportedError
 from pappus.frontend.nn import functional as F
 from pappus.frontend.nn.module import Module
 from pappus.frontend.tensor import Tensor
@@ -116,6 +117,14 @@ class _Adaptive(Module):
         return f"output_size={self.output_size}"
 
 
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        if return_indices:
+            raise UnsupportedError(f"{type(self).__name__}: return_indices is not supported")
+        self.return_indices = return_indices
+
+
 class AdaptiveAvgPool1d(_Adaptive):
     """Mean over `output_size` windows that cover the last dimension of (N, C, L) or (C, L)."""
 
@@ -135,14 +144,14 @@ class AdaptiveAvgPool2d(_Adaptive):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class AdaptiveMaxPool1d(_Adaptive):
+class AdaptiveMaxPool1d(_AdaptiveMax):
     """Maximum over `output_size` windows that cover the last dimension of (N, C, L) or (C, L)."""
 
     def forward(self, input: Tensor) -> Tensor:
         return F.adaptive_max_pool1d(input, self.output_size)
 
 
-class AdaptiveMaxPool2d(_Adaptive):
+class AdaptiveMaxPool2d(_AdaptiveMax):
     """Maximum over a grid of windows that covers (N, C, H, W) or (C, H, W); None keeps a size."""
 
     def forward(self, input: Tensor) -> Tensor:
