@@ -76,7 +76,7 @@ def demo(out: Path = Path("out"), epochs: int = EPOCHS) -> int:
     exported = pp.export.export(net, (x,), dynamic_shapes={"x": {0: pp.export.Dim("batch", min=1, max=4096)}})
     program = pp.export.lower(exported)
     program.save(out / "mnist.pap")
-    np.save(out / "digit.npy", images[held_back[:1]])
+    np.save(out / "digit.npy", images[held_back[labels[held_back] == 7][:1]])
 
     console.print(f"[bold]3[/] running {len(held_back):,} digits through the C runtime")
     session = pp.runtime.load(out / "mnist.pap")

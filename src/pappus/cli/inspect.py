@@ -98,8 +98,9 @@ def _parts(session: Session, file: PapFile, wanted: Mapping[str, int], instructi
 
 
 def _method(session: Session, method: Method, wanted: Mapping[str, int], instructions: bool) -> Any:
-    from pappus.cli.arrays import shape_of, sizes_for
+    from pappus.cli.arrays import sizes_for
     from pappus.cli.console import number
+    from pappus.runtime import PappusRuntimeError
 
     called = session.method(method.name)
     info = called.info
@@ -116,14 +117,17 @@ def _method(session: Session, method: Method, wanted: Mapping[str, int], instruc
     mine = {n: v for n, v in wanted.items() if n in {s.name for s in info.symbols}}
     _check_unknown(session, wanted)
     sizes = sizes_for(info, mine, {})
-    arena = called.bind(*(shape_of(p, sizes) for p in info.inputs)) if "?" not in str(info.inputs) else 0
+    try:
+        arena = f"{number(called.bind(*(o.at(sizes) for o in method.inputs)))} bytes"
+    except PappusRuntimeError as error:  # the smallest sizes may break an assumption, or there is no kernel here
+        arena = f"unknown: {error}"
     families = Counter(i.family for i in method.instructions)
     flops = sum(i.flops(sizes) for i in method.instructions)
     at = ", ".join(f"{n}={v}" for n, v in sizes.items())
     work: list[Row] = [
         ("instructions", ", ".join(f"{n} {f}" for f, n in families.most_common()) or "none"),
         ("epochs", info.epochs),
-        (f"arena{' at ' + at if at else ''}, one thread", f"{number(arena)} bytes"),
+        (f"arena{' at ' + at if at else ''}, one thread", arena),
         (f"products and convolutions{' at ' + at if at else ''}", f"{flops / 1e6:.3f} MFLOP"),
     ]
     yield _Part(f"Work of {method.name}", ("", "value"), work)

@@ -6,6 +6,7 @@ the file before anything here looks at it.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -87,12 +88,13 @@ class Operand:
     def __str__(self) -> str:
         return f"{self.dtype}[{', '.join(map(str, self.shape))}]"
 
+    def at(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
+        """Its shape at these sizes."""
+        return tuple(size.evaluate(sizes) for size in self.shape)
+
     def elements(self, sizes: Mapping[str, int]) -> int:
         """Number of elements at these sizes."""
-        count = 1
-        for size in self.shape:
-            count *= size.evaluate(sizes)
-        return count
+        return math.prod(self.at(sizes))
 
 
 @dataclass(frozen=True)
@@ -112,10 +114,7 @@ class Instruction:
         if self.family == "gemm" and self.args[0] is not None:
             return 2 * self.results[0].elements(sizes) * self.args[0].shape[-1].evaluate(sizes)
         if self.family == "conv2d" and self.args[1] is not None:
-            weight, count = self.args[1], 2 * self.results[0].elements(sizes)
-            for size in weight.shape[1:]:
-                count *= size.evaluate(sizes)
-            return count
+            return 2 * self.results[0].elements(sizes) * math.prod(self.args[1].at(sizes)[1:])
         return 0
 
 
