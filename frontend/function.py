@@ -256,7 +256,7 @@ class Function:
 def _check_dirty(name: str, ctx: FunctionCtx, outs: list[Any], args: Sequence[Any]) -> None:
     for tensor in ctx._dirty:
         if not any(tensor is a for a in args):
-            raise AutogradError(f"{name}: a tensor marked dirty is not an argument of forward").at(None, user_location())
+            raise AutogradError(f"{name}: a tensor marked dirty is no argument of forward").at(None, user_location())
         if not any(tensor is out for out in outs):
             raise AutogradError(f"{name}: an argument marked dirty must also be returned").at(None, user_location())
         leaf = tensor._requires_grad and tensor._node is None

@@ -1,0 +1,148 @@
+"""The gradient of one piece of a forward pass, apart from everything before it.
+
+A region is what runs while it is "open": the nodes that the tape gets from then on are inside, everything older (and
+every leaf) is a source. Its gradients stop at the sources, so they can be handed to a node that stands for the whole
+piece: that is how flex_attention differentiates a user's score function tile by tile, and how checkpoint recomputes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from .autograd import _run_hooks, node_gradients
+from .function import FunctionNode
+from .symbolic import SymbolicArray
+from .tape import Node, _sequence, state
+from .tensor import Tensor
+
+__all__ = ["Key", "Region", "key_of"]
+
+Key = tuple[int, int]  # the id of a node or leaf, and which result of the node
+
+
+def key_of(tensor: Tensor) -> Key:
+    """What identifies a tensor that requires grad as a source: its node and result number, or itself if it is a leaf."""
+    return (id(tensor), 0) if tensor._node is None else (id(tensor._node), tensor._index)
+
+
+class Region:
+    """Nodes made after the region was, up to what they were made from.
+
+    >>> import pappus as pp
+    >>> w = pp.tensor(3.0, requires_grad=True)
+    >>> x = w * 2
+    >>> region = Region()
+    >>> y = x * x
+    >>> found = region.gradients([y], [pp.ones(())])
+    >>> [g.item() for g in found.values()], list(found) == [key_of(x)]
+    ([12.0], True)
+    """
+
+    def __init__(self) -> None:
+        self.start = next(_sequence)
+
+    def _inside(self, node: Node | None) -> bool:
+        return node is not None and node.seq >= self.start
+
+    def sources(self, outs: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors outside that `outs` were made from and that require grad.
+
+        Where the tape has kept only a shape, so has the tensor returned; its history is the same.
+        """
+        found: dict[Key, Tensor] = {}
+        seen: set[Node] = set()
+        stack: list[Node] = []
+        for out in outs:
+            if not out._requires_grad:
+                continue
+            if self._inside(out._node):
+                stack.append(out._node)  # type: ignore[arg-type]
+            else:
+                found.setdefault(key_of(out), out)
+        while stack:
+            node = stack.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            for edge, operand in zip(node.edges, _operands(node), strict=True):
+                if edge is None:
+                    continue
+                if isinstance(edge[0], Node) and self._inside(edge[0]):
+                    stack.append(edge[0])
+                    continue
+                key = (id(edge[0]), edge[1])
+                if key not in found:
+                    found[key] = _stand_in(edge, operand)
+        return list(found.values())
+
+    def gradients(
+        self,
+        outs: Sequence[Tensor],
+        seeds: Sequence[Tensor],
+        create_graph: bool = False,
+        catch: Callable[[Node, dict[int, Tensor]], bool] | None = None,
+    ) -> dict[Key, Tensor]:
+        """The gradients of the sources, by key, given those of `outs`; the region's nodes are released.
+
+        `catch(node, gradients of its results)` may deal with a node itself, and then returns True.
+        """
+        pending: dict[Node, dict[int, Tensor]] = {}
+        queue: list[tuple[int, Node]] = []
+        found: dict[Key, Tensor] = {}
+
+        def send(target: Any, index: int, gradient: Tensor) -> None:
+            if not isinstance(target, Node) or not self._inside(target):
+                key = (id(target), index)
+                found[key] = gradient if key not in found else found[key] + gradient
+                return
+            if target not in pending:
+                pending[target] = {}
+                heapq.heappush(queue, (-target.seq, target))
+            slots = pending[target]
+            slots[index] = gradient if index not in slots else slots[index] + gradient
+
+        saved, state.grad = state.grad, create_graph
+        try:
+            for out, seed in zip(outs, seeds, strict=True):
+                if out._requires_grad:
+                    send(out if out._node is None else out._node, out._index, seed)
+            while queue:
+                _, node = heapq.heappop(queue)
+                slots = pending.pop(node)
+                if node.hooks is not None:
+                    for index in slots:
+                        slots[index] = _run_hooks(node.hooks.get(index), slots[index])
+                if catch is None or not catch(node, slots):
+                    for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
+                        if edge is not None and gradient is not None:
+                            send(edge[0], edge[1], gradient)
+                if not create_graph:
+                    node.free(None)
+            return found
+        finally:
+            state.grad = saved
+
+
+def _operands(node: Node) -> list[Any]:
+    """The tensors or ghosts of a node, one per edge."""
+    if isinstance(node, FunctionNode):
+        return [ghost for ghost in node.ghosts if ghost is not None]
+    flat: list[Any] = []
+    for arg in node.args:
+        if isinstance(arg, list):
+            flat.extend(arg)
+        elif arg is not None:
+            flat.append(arg)
+    return flat
+
+
+def _stand_in(edge: tuple[Any, int], operand: Any) -> Tensor:
+    target, index = edge
+    if not isinstance(target, Node):
+        return target  # type: ignore[no-any-return]
+    data = operand._data if isinstance(operand, Tensor) else SymbolicArray(tuple(operand.shape), operand.dtype)
+    out = Tensor._from_data(data, requires_grad=True)
+    out._node, out._index = target, index
+    return out
