@@ -32,7 +32,7 @@ from pappus.frontend.nn.activation import (
     Threshold,
 )
 from pappus.frontend.nn.attention import MultiheadAttention
-from pappus.frontend.nn.container import ModuleDict, ModuleList, ParameterList, Sequential
+from pappus.frontend.nn.container import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from pappus.frontend.nn.conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from pappus.frontend.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from pappus.frontend.nn.flatten import Flatten, Unflatten
@@ -114,7 +114,8 @@ __all__ = [
     "GLU", "GroupNorm", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "HuberLoss", "Identity",
     "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "L1Loss", "LayerNorm", "LeakyReLU", "Linear",
     "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "Mish", "Module", "ModuleDict", "ModuleList",
-    "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ParameterList", "PixelShuffle", "PixelUnshuffle",
+    "MultiheadAttention", "NLLLoss", "PReLU", "Parameter", "ParameterDict", "ParameterList", "PixelShuffle",
+    "PixelUnshuffle",
     "RMSNorm", "ReLU", "ReLU6", "ReflectionPad1d", "ReflectionPad2d", "ReflectionPad3d", "ReplicationPad1d",
     "ReplicationPad2d", "ReplicationPad3d", "SELU", "Sequential", "SiLU", "Sigmoid", "SmoothL1Loss", "Softmax",
     "Softmax2d", "Softmin", "Softplus", "Softshrink", "Softsign", "Tanh", "Tanhshrink", "Threshold", "Transformer",

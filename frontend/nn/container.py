@@ -1,7 +1,8 @@
-"""Modules that hold modules: Sequential, ModuleList, ModuleDict, ParameterList."""
+"""Modules that hold modules or parameters: Sequential, ModuleList, ModuleDict, ParameterList, ParameterDict."""
 
 from __future__ import annotations
 
+import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, overload
@@ -16,6 +17,11 @@ def _at(length: int, index: int, what: str) -> int:
     if not -length <= index < length:
         raise IndexError(f"index {index} is out of range for a {what} of {length}")
     return index % length
+
+
+def _renumbered(items: Iterable[tuple[str, Module | None]]) -> dict[str, Module | None]:
+    """Numbered names in the order of their places again; names of another kind stay."""
+    return {str(i) if name.isdigit() else name: module for i, (name, module) in enumerate(items)}
 
 
 class Sequential(Module):
@@ -56,10 +62,28 @@ class Sequential(Module):
         setattr(self, list(self._modules)[_at(len(self), index, "Sequential")], module)
 
     def __delitem__(self, index: Any) -> None:
-        kept = list(self._modules.values())
-        del kept[index]
-        self._modules.clear()
-        self._modules.update((str(i), m) for i, m in enumerate(kept))
+        names = list(self._modules)[index]
+        for name in names if isinstance(names, list) else [names]:
+            del self._modules[name]
+        self._modules = _renumbered(self._modules.items())
+
+    def __add__(self, other: Sequential) -> Sequential:
+        return Sequential(*self, *other)
+
+    def insert(self, index: int, module: Module) -> Sequential:
+        """Put a module before position `index`."""
+        if not isinstance(module, Module):
+            raise TypeError(f"Sequential.insert: expected a Module, got {type(module).__name__}")
+        items = list(self._modules.items())
+        items.insert(index, ("0", module))
+        self._modules = _renumbered(items)
+        return self
+
+    def pop(self, index: int) -> Module:
+        """Take the module at `index` out and return it."""
+        module: Module = self[index]
+        del self[index]
+        return module
 
     def append(self, module: Module) -> Sequential:
         """Add a module at the end."""
@@ -98,8 +122,16 @@ class ModuleList(Module):
     def __delitem__(self, index: Any) -> None:
         kept = list(self._modules.values())
         del kept[index]
-        self._modules.clear()
-        self._modules.update((str(i), m) for i, m in enumerate(kept))
+        self._modules = {str(i): m for i, m in enumerate(kept)}
+
+    def __add__(self, other: Iterable[Module]) -> ModuleList:
+        return ModuleList([*self, *other])
+
+    def pop(self, index: int = -1) -> Any:
+        """Take the module at `index` out and return it."""
+        module = self[index]
+        del self[index]
+        return module
 
     def append(self, module: Module | None) -> ModuleList:
         """Add a module at the end."""
@@ -110,8 +142,7 @@ class ModuleList(Module):
         """Put a module before position `index`."""
         kept = list(self._modules.values())
         kept.insert(index, module)
-        self._modules.clear()
-        self._modules.update((str(i), m) for i, m in enumerate(kept))
+        self._modules = {str(i): m for i, m in enumerate(kept)}
 
     def extend(self, modules: Iterable[Module]) -> ModuleList:
         """Add several modules at the end."""
@@ -121,6 +152,18 @@ class ModuleList(Module):
 
     def __iadd__(self, modules: Iterable[Module]) -> ModuleList:
         return self.extend(modules)
+
+    def __repr__(self) -> str:
+        """Equal neighbours are shown once, with their number."""
+        if not self._modules:
+            return f"{self._get_name()}()"
+        lines = []
+        for text, group in itertools.groupby(enumerate(map(repr, self)), key=lambda item: item[1]):
+            numbers = [i for i, _ in group]
+            first, last = numbers[0], numbers[-1]
+            label = f"({first}): " if first == last else f"({first}-{last}): {len(numbers)} x "
+            lines.append(label + text.replace("\n", "\n  "))
+        return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
 
 
 class ModuleDict(Module):
@@ -217,3 +260,54 @@ class ParameterList(Module):
 
     def extra_repr(self) -> str:
         return "\n".join(f"({i}): Parameter of size {list(p.shape)}" for i, p in enumerate(self))
+
+
+class ParameterDict(Module):
+    """A dict of parameters; plain tensors put into it become parameters."""
+
+    def __init__(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]] | None = None) -> None:
+        super().__init__()
+        if parameters is not None:
+            self.update(parameters)
+
+    def __len__(self) -> int:
+        return len(self._parameters)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parameters)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._parameters
+
+    def __getitem__(self, key: str) -> Any:
+        return self._parameters[key]
+
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        self.register_parameter(key, value if isinstance(value, Parameter) else Parameter(value))
+
+    def __delitem__(self, key: str) -> None:
+        del self._parameters[key]
+
+    def keys(self) -> Any:
+        """The names."""
+        return self._parameters.keys()
+
+    def values(self) -> Any:
+        """The parameters."""
+        return self._parameters.values()
+
+    def items(self) -> Any:
+        """Pairs of name and parameter."""
+        return self._parameters.items()
+
+    def pop(self, key: str) -> Any:
+        """Take a parameter out and return it."""
+        return self._parameters.pop(key)
+
+    def update(self, parameters: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]]) -> None:
+        """Add or replace parameters."""
+        for name, value in parameters.items() if isinstance(parameters, (Mapping, ParameterDict)) else parameters:
+            self[name] = value
+
+    def extra_repr(self) -> str:
+        return "\n".join(f"({name}): Parameter of size {list(p.shape)}" for name, p in self.items())

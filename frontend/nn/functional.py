@@ -427,7 +427,8 @@ def batch_norm(
                 update_running(running_mean, mean.detach(), momentum)
             if running_var is not None:
                 # A size that is not known yet (capture) is a number only in tensor arithmetic.
-                unbiased = var.detach() * count / (count - 1) if is_symbolic(count) else var.detach() * (count / (count - 1))
+                biased = var.detach()
+                unbiased = biased * count / (count - 1) if is_symbolic(count) else biased * (count / (count - 1))
                 update_running(running_var, unbiased, momentum)
     return out  # type: ignore[no-any-return]
 

@@ -160,15 +160,15 @@ class Module:
             raise AttributeError(f"cannot assign {kind} before Module.__init__() call; call super().__init__() first")
         if params is not None:
             if isinstance(value, Parameter):
-                self._forget(name)
+                self._forget(name, "_parameters")
                 self.register_parameter(name, value)
                 return
             if isinstance(value, Module):
-                self._forget(name)
+                self._forget(name, "_modules")
                 self._modules[name] = value
                 return
             if isinstance(value, Buffer):
-                self._forget(name)
+                self._forget(name, "_buffers")
                 self.register_buffer(name, value, value.persistent)
                 return
             if name in params:
@@ -193,10 +193,12 @@ class Module:
                 return
         object.__setattr__(self, name, value)
 
-    def _forget(self, name: str) -> None:
+    def _forget(self, name: str, kept: str = "") -> None:
+        """Drop what stands under `name`, except in the store `kept`, where it is to be replaced in its place."""
         self.__dict__.pop(name, None)
-        for store in (self._parameters, self._buffers, self._modules):
-            store.pop(name, None)
+        for store in ("_parameters", "_buffers", "_modules"):
+            if store != kept:
+                self.__dict__[store].pop(name, None)
         self._non_persistent.discard(name)
 
     def __getattr__(self, name: str) -> Any:

@@ -141,7 +141,9 @@ def options_of(**more):
     return {"dim_feedforward": 16, "dropout": 0.0, "batch_first": True, **more}
 
 
-@pytest.mark.parametrize("more", [{}, {"norm_first": True}, {"activation": "gelu", "bias": False}, {"batch_first": False}], ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"norm_first": True}, {"activation": "gelu", "bias": False}, {"batch_first": False}], ids=str
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_encoder_layer(more, masked):
     options = options_of(**more)
