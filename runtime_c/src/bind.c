@@ -75,7 +75,7 @@ static pp_status bind_buffers(pp_instance *instance, pp_bound *b, pp_error *erro
     int64_t bytes = b->exprs[buffer.size];
     uint64_t limit = UINT64_MAX;
     error->value = i;
-    if (bytes < 0 || (uint64_t)bytes > PP_BYTES_MAX) return pp_refuse(error, PP_RULE_BUFFER_BYTES, bytes, 0);
+    if (bytes < 0 || (uint64_t)bytes > PP_BUFFER_MAX) return pp_refuse(error, PP_RULE_BUFFER_BYTES, bytes, 0);
     b->buffer_bytes[i] = (uint64_t)bytes;
     b->buffer_offset[i] = 0;
     b->buffer_base[i] = NULL;

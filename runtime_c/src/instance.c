@@ -60,7 +60,7 @@ static pp_instance *lay_out(bump *b, const pp_program *p) {
     pp_state_record s = pp_state_read(&r, p, i);
     uint8_t *at = take(b, s.size, 1, 64);
     if (!states) continue;
-    states[i] = (pp_state_memory){at, s.size, NULL};
+    states[i] = (pp_state_memory){at, s.size, NULL, PP_NONE};
     if (s.init != PP_NONE) states[i].init = p->sections[PP_SECTION_DATA].at + pp_constant_at(p, s.init).offset;
   }
   if (!instance) return NULL;
@@ -81,8 +81,9 @@ pp_status pp_instance_memory(const pp_program *program, uint64_t *bytes, pp_erro
   return PP_OK;
 }
 
-/* What does not depend on sizes and needs memory to check: symbols all defined, the plan a permutation. */
-static pp_status check_method(const pp_bound *b, pp_reader *r, pp_error *error) {
+/* What does not depend on sizes and needs memory to check: symbols all defined, the plan a permutation, and one buffer
+ * at most for each state, or instructions could meet in its memory without find_lifetimes seeing it. */
+static pp_status check_method(const pp_instance *instance, const pp_bound *b, pp_reader *r, pp_error *error) {
   const pp_method *m = &b->m;
   for (uint32_t i = 0; i < m->symbols.count; i++) b->symbols[i] = 0;
   for (uint32_t i = 0; i < m->inputs.count; i++) {
@@ -99,6 +100,13 @@ static pp_status check_method(const pp_bound *b, pp_reader *r, pp_error *error) 
   for (uint32_t i = 0; i < m->plan_order.count; i++) {
     uint32_t buffer = pp_u32(m->plan_order.at + (size_t)i * 4);
     if (b->placed[buffer]++) return pp_refuse(error, PP_RULE_PLAN_ORDER, buffer, 0);
+  }
+  for (uint32_t i = 0; i < instance->n_states; i++) instance->states[i].buffer = PP_NONE;
+  for (uint32_t i = 0; i < m->buffers.count; i++) {
+    pp_buffer buffer = pp_buffer_at(m, i);
+    if (buffer.storage != PP_STORAGE_STATE) continue;
+    if (instance->states[buffer.index].buffer != PP_NONE) return pp_refuse(error, PP_RULE_BUFFER_STATE, i, buffer.index);
+    instance->states[buffer.index].buffer = i;
   }
   return PP_OK;
 }
@@ -191,7 +199,7 @@ pp_status pp_instance_create(const pp_program *program, const pp_pool *pool, voi
   pp_reader r = pp_program_reader(program);
   for (uint32_t i = 0; i < made->n_methods; i++) {
     error->method = i;
-    PP_TRY(check_method(&made->methods[i], &r, error));
+    PP_TRY(check_method(made, &made->methods[i], &r, error));
     PP_TRY(find_lifetimes(&made->methods[i], error));
     fill_steps(&made->methods[i]);
   }

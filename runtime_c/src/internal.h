@@ -14,6 +14,8 @@
 
 /* Largest byte count anywhere: sums of a few of them stay far from overflowing 64 bits. */
 #define PP_BYTES_MAX ((uint64_t)1 << 62)
+/* Largest buffer: what a pointer of this machine can walk, so that offsets inside a buffer fit size_t. */
+#define PP_BUFFER_MAX (SIZE_MAX / 2 < PP_BYTES_MAX ? (uint64_t)(SIZE_MAX / 2) : PP_BYTES_MAX)
 
 enum {
 #define PP_RULE(number, name, status, message) PP_RULE_##name = number,
@@ -124,6 +126,7 @@ typedef struct pp_state_memory {
   uint8_t *at;
   uint64_t size;
   const uint8_t *init; /* NULL: zeros */
+  uint32_t buffer;     /* of the method being checked that has this memory */
 } pp_state_memory;
 
 struct pp_instance {

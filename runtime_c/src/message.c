@@ -25,13 +25,22 @@ static void put_number(text *t, int64_t value) {
 #ifndef PP_NO_MESSAGES
 
 static const char *rule_message(uint32_t rule) {
-  static const struct { uint16_t rule; const char *message; } rules[] = {
-#define PP_RULE(number, name, status, message) {number, message},
+  /* One after the other in one string: a table of pointers would cost 16 bytes for each. */
+  static const uint16_t rules[] = {
+#define PP_RULE(number, name, status, message) number,
 #include "rules.def"
 #undef PP_RULE
   };
-  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
-    if (rules[i].rule == rule) return rules[i].message;
+  static const char sentences[] =
+#define PP_RULE(number, name, status, message) message "\0"
+#include "rules.def"
+#undef PP_RULE
+    ;
+  const char *s = sentences;
+  for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+    if (rules[i] == rule) return s;
+    while (*s++) continue;
+  }
   return "unknown error";
 }
 

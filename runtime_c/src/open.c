@@ -47,14 +47,14 @@ static pp_status open_sections(const uint8_t *file, uint64_t size, uint32_t n, u
     if (pp_u64(record + 24) != 0) return pp_refuse(error, PP_RULE_RESERVED, i, 0);
     if (offset < end || offset > size || bytes > size - offset) return pp_refuse(error, PP_RULE_SECTION_RANGE, i, 0);
     if (offset % alignment) return pp_refuse(error, PP_RULE_SECTION_ALIGNMENT, i, (int64_t)alignment);
+    if ((kind == PP_SECTION_METADATA || kind == PP_SECTION_DEBUG) && bytes > METADATA_LIMIT)
+      return pp_refuse(error, PP_RULE_METADATA_SIZE, (int64_t)bytes, (int64_t)METADATA_LIMIT);
     end = offset + bytes;
     if (kind == PP_SECTION_METADATA || flags & PP_OPEN_VERIFY_DATA)
       if (pp_crc32(0, file + offset, bytes) != pp_u32(record + 4)) return pp_refuse(error, PP_RULE_SECTION_CRC, i, 0);
     p->sections[kind] = (pp_section){file + offset, bytes};
   }
   if (!p->sections[PP_SECTION_METADATA].at) return pp_refuse(error, PP_RULE_NO_METADATA, 0, 0);
-  if (p->sections[PP_SECTION_METADATA].size > METADATA_LIMIT)
-    return pp_refuse(error, PP_RULE_METADATA_SIZE, (int64_t)p->sections[PP_SECTION_METADATA].size, (int64_t)METADATA_LIMIT);
   return PP_OK;
 }
 

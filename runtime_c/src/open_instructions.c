@@ -19,6 +19,10 @@ static const family_rule families[PP_FAMILY__COUNT] = {
   [PP_FAMILY_UPDATE] = {2, 2, 1, 1, 0, false},
 };
 
+static pp_value operand(const pp_method *m, const pp_instruction *in, uint32_t i) {
+  return pp_value_at(m, pp_pool_at(m, in->operands + i));
+}
+
 static pp_status open_operands(const pp_method *m, const pp_instruction *in, pp_error *error) {
   const family_rule *rule = &families[in->family];
   uint32_t n = (uint32_t)in->n_args + in->n_results + in->n_program_args;
@@ -48,6 +52,11 @@ static pp_status open_operands(const pp_method *m, const pp_instruction *in, pp_
     error->value = PP_NONE;
   }
   error->operand = PP_NONE;
+  /* Values that are checked while running must not change between the check and the use. */
+  if (in->family == PP_FAMILY_GATHER || in->family == PP_FAMILY_UPDATE) {
+    uint32_t buffer = operand(m, in, 1).buffer;
+    if (buffer == operand(m, in, 2).buffer) return pp_refuse(error, PP_RULE_CHECKED_OPERAND, buffer, 0);
+  }
   return PP_OK;
 }
 
@@ -73,10 +82,6 @@ static int register_class(uint8_t dtype) {
     case PP_DTYPE_I64: case PP_DTYPE_U32: return PP_PWTYPE_I64;
     default: return -1;
   }
-}
-
-static pp_value operand(const pp_method *m, const pp_instruction *in, uint32_t i) {
-  return pp_value_at(m, pp_pool_at(m, in->operands + i));
 }
 
 /* Programs are shared by instructions, so what depends on the operands is checked for each instruction. */

@@ -1,6 +1,9 @@
 /* Open tier of a method: expressions, symbols, guards, buffers, values, ports, plan order, regions. */
 #include "internal.h"
 
+/* Planning takes time in the square of their number: about a second for as many as this. */
+#define MAX_ARENA_BUFFERS 32768u
+
 static pp_status open_exprs(const pp_method *m, pp_error *error) {
   for (uint32_t i = 0; i < m->exprs.count; i++) {
     pp_expr e = pp_expr_at(m, i);
@@ -57,6 +60,7 @@ static pp_status open_buffers(pp_reader *r, const pp_program *p, const pp_method
     }
   }
   if (m->plan_order.count != arena) return pp_refuse(error, PP_RULE_PLAN_LENGTH, m->plan_order.count, arena);
+  if (arena > MAX_ARENA_BUFFERS) return pp_refuse(error, PP_RULE_PLAN_SIZE, arena, MAX_ARENA_BUFFERS);
   for (uint32_t i = 0; i < arena; i++) {
     uint32_t b = pp_u32(m->plan_order.at + (size_t)i * 4);
     if (b >= m->buffers.count || pp_buffer_at(m, b).storage != PP_STORAGE_ARENA)

@@ -12,7 +12,9 @@ import numpy as np
 import programs
 import pytest
 from builder import (
+    MAGIC,
     NONE,
+    Buffer,
     Expr,
     Method,
     Port,
@@ -26,14 +28,11 @@ from builder import (
 )
 
 from pappus import runtime
-from pappus.runtime.enums import DType, ExprOp, Family, PackKind, PwOp, PwType, ReduceKind, Storage
+from pappus.runtime.enums import DType, ExprOp, Family, GatherKind, PackKind, PwOp, PwType, ReduceKind, Storage
 from pappus.runtime.native import address, aligned, ffi, lib
 
 RULES = Path(__file__).resolve().parents[2] / "runtime_c" / "src" / "rules.def"
-F32, F = DType.F32, np.float32
-# Checks that no test reaches, and why.
-UNREACHED = {"METADATA_SIZE": "takes a file of more than 2 GiB"}
-
+F32, I64, F = DType.F32, DType.I64, np.float32
 Case = tuple[bytes, list[np.ndarray]] | bytes | int
 CASES: dict[str, Callable[[], Case]] = {}
 
@@ -41,6 +40,12 @@ CASES: dict[str, Callable[[], Case]] = {}
 def rules() -> dict[str, int]:
     """Name and number of every rule."""
     return {name: int(number) for number, name in re.findall(r"^PP_RULE\((\d+), (\w+),", RULES.read_text(), re.M)}
+
+
+def sentences() -> dict[int, str]:
+    """Number and sentence of every rule, with its places in braces."""
+    pattern = r'^PP_RULE\((\d+), \w+, \w+, "(.*)"\)$'
+    return {int(number): text for number, text in re.findall(pattern, RULES.read_text(), re.M)}
 
 
 def bad(name: str) -> Callable[[Callable[[], Case]], Callable[[], Case]]:
@@ -103,15 +108,30 @@ patched("NO_METADATA", lambda f: put(f, "I", 48, 4))
 patched("SECTION_CRC", lambda f: put(f, "I", 52, 1))
 
 
+def open_bytes(block: Any, size: int) -> int:
+    """The rule that pp_program_open met."""
+    memory, error = aligned(lib.pp_program_memory()), ffi.new("pp_error *")
+    found = ffi.new("const pp_program **")
+    lib.pp_program_open(address(block), size, 0, address(memory), memory.nbytes, found, error)
+    return int(error.rule)
+
+
+@bad("METADATA_SIZE")
+def _() -> Case:
+    # Refused before anything behind the header is read, so 3 GiB need not exist.
+    size = 3 << 30
+    head = struct.pack("<8sHHIQQIIQ", MAGIC, 0, 1, 80, 0, size, 1, 0, 0) + struct.pack("<IIQQQ", 1, 0, 80, size - 80, 0)
+    block = aligned(80)
+    block[...] = np.frombuffer(fix_header(head), np.uint8)
+    return open_bytes(block, size)
+
+
 @bad("FILE_ALIGNMENT")
 def _() -> Case:
     file = np.frombuffer(programs.pointwise().build(), np.uint8)
     block = aligned(file.size + 1)
     block[1:] = file
-    memory, error = aligned(lib.pp_program_memory()), ffi.new("pp_error *")
-    found = ffi.new("const pp_program **")
-    lib.pp_program_open(address(block[1:]), file.size, 0, address(memory), memory.nbytes, found, error)
-    return int(error.rule)
+    return open_bytes(block[1:], file.size)
 
 
 # -- 2xx: FlatBuffer structure --------------------------------------------------------------------------------
@@ -178,6 +198,7 @@ broken("PORT_BUFFER", "dynamic", lambda p, m: m.inputs.append(Port("z", m.inputs
 broken("PLAN_LENGTH", "dynamic", lambda p, m: setattr(m, "plan_order", [3]))
 broken("REGION", "dynamic", lambda p, m: m.regions.append(Region("gpu", 2, 2)))
 broken("SYMBOL_UNDEFINED", "dynamic", lambda p, m: m.symbol("lost", 1, 2))
+broken("BUFFER_STATE", "state", lambda p, m: m.value(F32, [4], Storage.STATE, 1))
 broken("VALUE_ITEM", "dynamic", lambda p, m: m.value(DType.F64, [1], buffer=0))
 
 
@@ -186,6 +207,13 @@ def _() -> Case:
     p = programs.dynamic()
     arena = [i for i, b in enumerate(p.methods[0].buffers) if b.storage == Storage.ARENA]
     p.methods[0].plan_order = [arena[0], arena[0]]
+    return p.build()
+
+
+@bad("PLAN_SIZE")
+def _() -> Case:
+    p = programs.pointwise()
+    p.methods[0].buffers += [Buffer(Storage.ARENA, 0, 0)] * 32769
     return p.build()
 
 
@@ -213,6 +241,17 @@ broken("STORE_DTYPE", "pointwise", lambda p, m: setattr(m.values[1], "dtype", DT
 broken("STORE_COUNT", "pointwise", lambda p, m: setattr(m.pointwise[-1], "dst", 1))
 broken("INDEX_AXIS", "coordinates", lambda p, m: setattr(m.pointwise[1], "a", 2))
 broken("EPOCH", "gemm", lambda p, m: setattr(m.instructions[1], "barrier", 0))
+
+
+@bad("CHECKED_OPERAND")
+def _() -> Case:
+    p = Program()
+    m = p.method()
+    x, y = m.input("x", I64, [8]), m.output("y", I64, [4])
+    index = m.value(I64, [4], buffer=m.values[y].buffer)
+    m.emit(Family.GATHER, [x, index], [y], attrs=[GatherKind.SELECT, 0])
+    return p.build()
+
 
 # -- 5xx: pointwise programs (of "pointwise": load, exp, store; of "integers": line 4 is a comparison) --------
 
@@ -371,10 +410,10 @@ broken("POSITION", "state", lambda p, m: None, [np.ones((2, 4), F), np.int64(7)]
 
 
 def test_every_rule_has_a_case() -> None:
-    assert set(CASES) | set(UNREACHED) == set(rules())
-    assert not set(CASES) & set(UNREACHED)
+    assert set(CASES) == set(rules())
     numbers = list(rules().values())
     assert len(numbers) == len(set(numbers)), "a number is used twice"
+    assert set(sentences()) == set(numbers), "a rule's line is not of the usual form"
 
 
 @pytest.mark.parametrize("name", list(CASES))
@@ -393,7 +432,12 @@ def test_rule(name: str) -> None:
     # A sentence without unfilled places that says where it is.
     message = caught.value.message
     assert re.fullmatch(r"[^{}\0]{10,}", message)
-    assert not 400 < number < 500 or "instruction" in message
+    template = sentences()[number]
+    assert ("{at}" in template) == bool(re.search(r"^method \S+, instruction \d+", message))
+    assert "{method}" not in template or re.search(r"^method \S+: ", message)
+    assert "{input}" not in template or re.search(r"^input '\w+'", message)
+    assert "{dim}" not in template or re.search(r"dim \d", message)
+    assert "{symbol}" not in template or re.search(r"dim \d \(\w+\)", message)
 
 
 @pytest.mark.parametrize("name", list(programs.ALL))
