@@ -9,7 +9,7 @@ from pappus.export.lower.memory import Memory
 from pappus.export.lower.method import MethodLowering
 from pappus.export.lower.rules import Unsupported, rule
 from pappus.frontend.ops.shape import slice_range
-from pappus.frontend.symbolic import Size, is_symbolic
+from pappus.frontend.symbolic import Size, is_symbolic, same_size
 
 VIEW_OPS = {"view", "permute", "expand", "slice"}
 
@@ -48,8 +48,10 @@ def cat(m: MethodLowering, unit: Unit) -> None:
     for value in node.inputs:
         target = part_of(m, result, value, axis, start)
         start = start + value.shape[axis]
-        if value in m.placed and m.placed[value].buffer is result.memory.buffer:  # type: ignore[union-attr]
-            continue
+        placed, memory = m.placed.get(value), target.memory
+        assert memory is not None
+        if placed is not None and placed.buffer is memory.buffer and same_size(placed.offset, memory.offset):
+            continue  # computed where it belongs (one that occurs twice is copied the second time)
         m.move(m.cast(m.view(value), unit.result.dtype), target, "concatenation")
 
 

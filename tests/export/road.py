@@ -47,8 +47,11 @@ def run(program: Any, inputs: Sequence[Array], threads: int = 1, method: str = "
     return list(found) if isinstance(found, tuple) else [found]
 
 
-def close(found: Sequence[Array], wanted: Sequence[Array], rtol: float = 1e-5) -> None:
-    """Equal shapes and types, and numbers equal within `rtol` of the wanted range (exactly where they are no floats)."""
+def close(found: Sequence[Array], wanted: Sequence[Array], rtol: float = 1e-5, floor: float = 1e-6) -> None:
+    """Equal shapes and types, and numbers equal within `rtol` of the wanted range (exactly where they are no floats).
+
+    A range below `floor` counts as `floor`: what cancels leaves only rounding.
+    """
     assert len(found) == len(wanted)
     for f, w in zip(found, wanted, strict=True):
         if w.dtype.name in ("bfloat16", "float16"):
@@ -63,10 +66,17 @@ def close(found: Sequence[Array], wanted: Sequence[Array], rtol: float = 1e-5) -
         assert np.array_equal(f[~finite & ~np.isnan(w)], w[~finite & ~np.isnan(w)])
         if finite.any():
             scale = float(np.abs(w[finite]).max())
-            assert float(np.abs(f[finite].astype(float) - w[finite]).max()) <= rtol * max(scale, 1e-6), (f, w)
+            assert float(np.abs(f[finite].astype(float) - w[finite]).max()) <= rtol * max(scale, floor), (f, w)
 
 
-def same(model: Callable[..., Any], inputs: Sequence[Array], rtol: float = 1e-5, sizes: Sequence[Sequence[Array]] = (), **options: Any) -> Any:
+def same(
+    model: Callable[..., Any],
+    inputs: Sequence[Array],
+    rtol: float = 1e-5,
+    sizes: Sequence[Sequence[Array]] = (),
+    floor: float = 1e-6,
+    **options: Any,
+) -> Any:
     """Export and lower `model`, run it on `inputs` and on every entry of `sizes`, and compare; the program.
 
     The graph's interpretation must agree as well, and 1 and 2 threads bit for bit.
@@ -76,8 +86,8 @@ def same(model: Callable[..., Any], inputs: Sequence[Array], rtol: float = 1e-5,
     for arrays in [inputs, *sizes]:
         wanted = eager(model, arrays)
         found = run(program, arrays)
-        close(found, wanted, rtol)
-        close(interpret(ep.graph, list(arrays)), wanted, 1e-6)
+        close(found, wanted, rtol, floor)
+        close(interpret(ep.graph, list(arrays)), wanted, 1e-6, floor)
         twice = run(program, arrays, threads=2)
         assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(found, twice, strict=True))
     return program
