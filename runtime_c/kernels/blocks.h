@@ -11,19 +11,20 @@ typedef struct pp_blocks {
 } pp_blocks;
 
 /* From the sizes alone, so that a program runs the same everywhere: a block of b (wide x deep panels) stays in a
- * second-level cache of 512 KB while rows pass by, and there are enough tasks to share out when they are worth it. */
-PP_INLINE pp_blocks pp_blocks_plan(int64_t rows, int64_t panels, int64_t k, int64_t outer) {
+ * second-level cache of 512 KB while rows pass by, unless it takes `least` panels to pay for making the rows, and there
+ * are enough tasks to share out when they are worth it. `outer` repeats everything; `products` are all there are. */
+PP_INLINE pp_blocks pp_blocks_plan(int64_t rows, int64_t panels, int64_t deep, int64_t outer, int64_t least,
+                                   double products) {
   const int64_t step = 24; /* rows: a multiple of every instruction set's strip */
-  double work = (double)rows * (double)panels * PP_PANEL * (double)k * (double)outer;
-  int64_t goal = work > 32768.0 * PP_TASK_GOAL ? PP_TASK_GOAL : (int64_t)(work / 32768.0) + 1;
+  int64_t goal = products > 32768.0 * PP_TASK_GOAL ? PP_TASK_GOAL : (int64_t)(products / 32768.0) + 1;
   pp_blocks b;
-  b.deep = k <= 1024 ? PP_MAX(k, 1) : PP_CEIL_DIV(k, PP_CEIL_DIV(k, 768));
-  b.wide = PP_MIN(PP_MIN(PP_MAX(4096 / b.deep, 1), 32), panels);
+  b.deep = PP_MAX(deep, 1);
+  b.wide = PP_MIN(PP_MIN(PP_MAX(4096 / b.deep, least), 32), panels);
   b.wide = PP_CEIL_DIV(panels, PP_CEIL_DIV(panels, b.wide));
   b.high = PP_MIN(PP_MAX(1024 / b.wide / step, 1) * step, 192);
   while (b.high > step && outer * PP_CEIL_DIV(rows, b.high) * PP_CEIL_DIV(panels, b.wide) < goal)
     b.high = PP_CEIL_DIV(b.high / 2, step) * step;
-  while (b.wide > 4 && outer * PP_CEIL_DIV(rows, b.high) * PP_CEIL_DIV(panels, b.wide) < goal)
+  while (b.wide > PP_MAX(least, 4) && outer * PP_CEIL_DIV(rows, b.high) * PP_CEIL_DIV(panels, b.wide) < goal)
     b.wide = PP_MAX(PP_CEIL_DIV(b.wide, 8) * 4, 4);
   b.down = PP_CEIL_DIV(rows, b.high);
   b.high = PP_CEIL_DIV(rows, b.down);
@@ -50,6 +51,10 @@ PP_INLINE int64_t pp_rows_box(const int64_t *shape, const uint8_t *dims, int n, 
   }
   return rows;
 }
+
+/* A distance in elements. Strides of dimensions of size 1 and dilations of a single tap may be anything: a product that
+ * wraps is then never used. */
+PP_INLINE int64_t pp_distance(int64_t steps, int64_t stride) { return (int64_t)((uint64_t)steps * (uint64_t)stride); }
 
 /* The last step of a result: what a strip does by itself where c and the residual are contiguous. */
 PP_INLINE float pp_finish(float v, const float *residual, float low, float high) {

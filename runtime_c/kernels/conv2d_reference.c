@@ -15,17 +15,19 @@ void pp_conv2d_prepare_reference(pp_step *s) {
   s->scratch = pp_epilogue_scratch(s);
 }
 
-/* Where weight [o, c, kh, kw] lies. */
-static int64_t weight_at(const pp_view *w, int64_t groups, int64_t o, int64_t c, int64_t kh, int64_t kw) {
-  int64_t taps = w->shape[2] * w->shape[3], tap = kh * w->shape[3] + kw;
-  switch (w->pack) {
-    case PP_PACK_CONV_PANEL16: {
-      int64_t per = w->shape[0] / groups, panels = PP_CEIL_DIV(per, 16), in = o % per;
-      return (((o / per * panels + in / 16) * taps + tap) * w->shape[1] + c) * 16 + in % 16;
-    }
-    case PP_PACK_DEPTHWISE16: return (o / 16 * taps + tap) * 16 + o % 16;
-    default: return o * w->stride[0] + c * w->stride[1] + kh * w->stride[2] + kw * w->stride[3];
+/* Where the weights of output channel o are: tap (kh, kw) and channel c at `at` + kh down + kw right + c step. */
+typedef struct weights {
+  int64_t at, down, right, step;
+} weights;
+
+static weights weights_of(const pp_view *w, int64_t groups, int64_t o) {
+  int64_t taps = w->shape[2] * w->shape[3], right = w->shape[1] * 16;
+  if (w->pack == PP_PACK_CONV_PANEL16) {
+    int64_t per = w->shape[0] / groups, panels = PP_CEIL_DIV(per, 16), in = o % per;
+    return (weights){(o / per * panels + in / 16) * taps * right + in % 16, w->shape[3] * right, right, 16};
   }
+  if (w->pack == PP_PACK_DEPTHWISE16) return (weights){o / 16 * taps * 16 + o % 16, w->shape[3] * 16, 16, 16};
+  return (weights){o * w->stride[0], w->stride[2], w->stride[3], w->stride[1]};
 }
 
 static float one_result(const pp_step *s, const int64_t *at) {
@@ -33,6 +35,7 @@ static float one_result(const pp_step *s, const int64_t *at) {
   const int64_t *a = s->attrs;
   int64_t channels = w->shape[1], first = at[1] / (w->shape[0] / a[8]) * channels;
   const float *xs = (const float *)x->data + at[0] * x->stride[0] + first * x->stride[1], *ws = w->data;
+  weights k = weights_of(w, a[8], at[1]);
   float acc = pp_present(bias) ? ((const float *)bias->data)[at[1] * bias->stride[0]] : 0.0f;
   for (int64_t kh = 0; kh < w->shape[2]; kh++) {
     int64_t ih = at[2] * a[0] - a[2] + kh * a[6];
@@ -40,8 +43,8 @@ static float one_result(const pp_step *s, const int64_t *at) {
     for (int64_t kw = 0; kw < w->shape[3]; kw++) {
       int64_t iw = at[3] * a[1] - a[3] + kw * a[7];
       if (iw < 0 || iw >= x->shape[3]) continue;
-      for (int64_t c = 0; c < channels; c++)
-        acc += xs[c * x->stride[1] + ih * x->stride[2] + iw * x->stride[3]] * ws[weight_at(w, a[8], at[1], c, kh, kw)];
+      const float *from = xs + ih * x->stride[2] + iw * x->stride[3], *weight = ws + k.at + kh * k.down + kw * k.right;
+      for (int64_t c = 0; c < channels; c++) acc += from[c * x->stride[1]] * weight[c * k.step];
     }
   }
   if (pp_present(residual)) acc += ((const float *)residual->data)[pp_offset_of(residual, at)];

@@ -28,7 +28,9 @@ void pp_gemm_plan(const pp_step *s, pp_gemm *g) {
   g->panels = PP_CEIL_DIV(g->n, PP_PANEL);
   g->direct = pp_unit(c, last) && (!pp_present(residual) || pp_unit(residual, last));
   if (pp_elements(c) == 0) return;
-  g->blocks = pp_blocks_plan(g->rows, g->panels, g->k, g->batches);
+  int64_t deep = g->k <= 1024 ? g->k : PP_CEIL_DIV(g->k, PP_CEIL_DIV(g->k, 768));
+  double products = (double)g->rows * (double)g->n * (double)g->k * (double)g->batches;
+  g->blocks = pp_blocks_plan(g->rows, g->panels, deep, g->batches, 1, products);
   if (b->pack != PP_PACK_DENSE) {
     g->mode = PP_GEMM_PANELS;
   } else {

@@ -13,7 +13,10 @@
 /* The epilogue interpreter of this instruction set. */
 #define PP_EPILOGUE PP_CAT(pp_epilogue_, PP_PW_SUFFIX)
 
-#if defined(__clang__)
+#if defined(PP_SIMD_EMULATE_512) /* compiled for testing only: small rather than fast */
+#define PP_UNROLLED
+#define PP_ROLLED
+#elif defined(__clang__)
 #define PP_UNROLLED _Pragma("clang loop unroll(full)")
 #define PP_ROLLED _Pragma("clang loop unroll(disable)")
 #else

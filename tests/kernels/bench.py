@@ -33,7 +33,7 @@ ISA_FLAGS = {
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"],
 }
 FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-EMULATE = ["-DPP_SIMD_EMULATE_512", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi"]
+EMULATE = ["-O1", "-DPP_SIMD_EMULATE_512", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi"]
 
 
 class Description(ctypes.Structure):
@@ -82,6 +82,7 @@ def library() -> ctypes.CDLL:
     lib = ctypes.CDLL(str(target))
     lib.kt_name.restype = ctypes.c_char_p
     lib.kt_cpu.restype = lib.kt_parse.restype = ctypes.c_uint32
+    lib.kt_time.restype = ctypes.c_double
     lib.kt_guarded.restype = ctypes.c_void_p
     lib.kt_guarded.argtypes = [ctypes.c_size_t, ctypes.c_int]
     lib.kt_release.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
@@ -216,6 +217,17 @@ class Step:
     def run(self, kernel: int, ways: int = 1) -> int:
         self.report = np.zeros(5, np.int64)
         return library().kt_run(kernel, ctypes.byref(self.describe()), ways, ctypes.c_void_p(self.report.ctypes.data))
+
+    def seconds(self, kernel: int, budget: float = 0.2) -> float:
+        """Fastest run on one thread; short rounds, so that some escape other load on the machine."""
+        description = ctypes.byref(self.describe())
+        once = float(library().kt_time(kernel, description, 3, 1))
+        each = max(1, int(5e-4 / max(once, 1e-9)))
+        rounds = max(3, int(budget / max(once * each, 1e-6)))
+        best = min(once, float(library().kt_time(kernel, description, rounds, each)))
+        if best < 0:
+            raise RuntimeError("the kernel reported a failure")
+        return best
 
 
 covered: set[str] = set()

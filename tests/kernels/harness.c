@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "../../runtime_c/kernels/kernel.h"
 
@@ -85,12 +86,32 @@ int kt_run(int kernel, const description *d, int ways, int64_t *report) {
   return status;
 }
 
-/* Times repeats of all tasks on one thread would need a clock; the caller has one. */
-int kt_repeat(int kernel, const description *d, int times) {
-  int64_t report[5];
-  int status = PP_OK;
-  for (int i = 0; i < times && status == PP_OK; i++) status = kt_run(kernel, d, 1, report);
-  return status;
+/* Seconds of the fastest of `times` rounds of `each` runs on one thread, prepared once; negative if one failed. */
+double kt_time(int kernel, const description *d, int times, int each) {
+  pp_view views[64];
+  pp_step s;
+  pp_error e = {0};
+  double best = 1e300;
+  char *scratch = NULL;
+  memset(views, 0, sizeof views);
+  fill(&s, d, views);
+  s.kernel = pp_kernel_at((size_t)kernel);
+  s.kernel->prepare(&s);
+  if (s.scratch && posix_memalign((void **)&scratch, 64, s.scratch)) return -1;
+  for (int i = 0; i < times; i++) {
+    struct timespec from, to;
+    clock_gettime(CLOCK_MONOTONIC, &from);
+    for (int k = 0; k < each; k++)
+      if (s.kernel->run(&s, 0, s.tasks, scratch, &e) != PP_OK) {
+        free(scratch);
+        return -1;
+      }
+    clock_gettime(CLOCK_MONOTONIC, &to);
+    double seconds = (double)(to.tv_sec - from.tv_sec) + 1e-9 * (double)(to.tv_nsec - from.tv_nsec);
+    if (seconds / each < best) best = seconds / each;
+  }
+  free(scratch);
+  return best;
 }
 
 /* Memory that ends (or starts) exactly at an inaccessible page. */

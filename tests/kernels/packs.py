@@ -19,8 +19,8 @@ def conv_panel16(w: np.ndarray, groups: int) -> np.ndarray:
     per = o // groups
     panels = -(-per // 16)
     out = np.zeros((groups, panels * 16, kh * kw * c), np.float32)
-    out[:, :per] = w.transpose(0, 2, 3, 1).reshape(groups, per, -1)
-    return np.ascontiguousarray(out.reshape(groups, panels, 16, -1).transpose(0, 1, 3, 2))
+    out[:, :per] = w.transpose(0, 2, 3, 1).reshape(groups, per, kh * kw * c)
+    return np.ascontiguousarray(out.reshape(groups, panels, 16, kh * kw * c).transpose(0, 1, 3, 2))
 
 
 def depthwise16(w: np.ndarray) -> np.ndarray:
