@@ -10,8 +10,9 @@ from typing import Any
 from pappus.frontend.optim.optimizer import Group, Optimizer
 
 __all__ = [
-    "CosineAnnealingLR", "ExponentialLR", "LRScheduler", "LambdaLR", "MultiStepLR", "OneCycleLR",
-    "ReduceLROnPlateau", "StepLR",
+    "ConstantLR", "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "ExponentialLR", "LRScheduler", "LambdaLR",
+    "LinearLR", "MultiStepLR", "MultiplicativeLR", "OneCycleLR", "PolynomialLR", "ReduceLROnPlateau", "SequentialLR",
+    "StepLR",
 ]  # fmt: skip
 
 Rates = list[float]
@@ -29,7 +30,7 @@ class LRScheduler:
         self.optimizer = optimizer
         for index, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group["initial_lr"] = group["lr"]
+                group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{index}] when resuming an optimizer"
@@ -53,11 +54,21 @@ class LRScheduler:
         return self._last_lr
 
     def step(self, epoch: int | None = None) -> None:
-        """Go on by one step, or to step `epoch`."""
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        """Go on by one step; or start again and go to step `epoch`."""
+        if epoch is not None:
+            self._rewind()
+            for _ in range(epoch):
+                self.step()
+        self.last_epoch += 1
         for group, rate in zip(self.groups, self.get_lr(), strict=True):
             group["lr"] = rate
         self._last_lr = [group["lr"] for group in self.groups]
+
+    def _rewind(self) -> None:
+        """Go back before step 0, to the rates the optimizer was made with."""
+        self.last_epoch = -1
+        for group in self.groups:
+            group["lr"] = group["initial_lr"]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer and functions."""
@@ -92,6 +103,27 @@ class LambdaLR(LRScheduler):
 
     def get_lr(self) -> Rates:
         return [base * fn(self.last_epoch) for base, fn in zip(self.base_lrs, self._fn_lambdas, strict=True)]
+
+
+class MultiplicativeLR(LRScheduler):
+    """The current rate * lr_lambda(step), from step 1 on; one function for all groups, or one for each."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | Sequence[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        count = len(optimizer.param_groups)
+        self._fn_lambdas = [lr_lambda] * count if callable(lr_lambda) else list(lr_lambda)
+        if len(self._fn_lambdas) != count:
+            raise ValueError(f"MultiplicativeLR: expected {count} lr_lambdas, but got {len(self._fn_lambdas)}")
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> Rates:
+        if self.last_epoch == 0:
+            return [group["lr"] for group in self.groups]
+        return [group["lr"] * fn(self.last_epoch) for group, fn in zip(self.groups, self._fn_lambdas, strict=True)]
 
 
 class StepLR(LRScheduler):
@@ -134,6 +166,82 @@ class ExponentialLR(LRScheduler):
         return [group["lr"] * (self.gamma if self.last_epoch > 0 else 1) for group in self.groups]
 
 
+class ConstantLR(LRScheduler):
+    """`factor` * the rate for the first `total_iters` steps, then the rate itself."""
+
+    def __init__(
+        self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1
+    ) -> None:
+        if not 0 <= factor <= 1:
+            raise ValueError("Constant multiplicative factor expected to be between 0 and 1.")
+        self.factor = factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> Rates:
+        change = 1.0
+        if self.last_epoch == 0:
+            change = self.factor
+        elif self.last_epoch == self.total_iters:
+            change = 1.0 / self.factor
+        return [group["lr"] * change for group in self.groups]
+
+
+class LinearLR(LRScheduler):
+    """The rate's factor goes from `start_factor` to `end_factor` in `total_iters` steps, as in a warm-up.
+
+    >>> import pappus as pp
+    >>> opt = pp.optim.SGD([pp.ones(1, requires_grad=True)], lr=1.0)
+    >>> schedule = LinearLR(opt, start_factor=0.5, total_iters=2)
+    >>> rates = [opt.param_groups[0]["lr"]]
+    >>> for _ in range(3):
+    ...     opt.step(); schedule.step(); rates += schedule.get_last_lr()
+    >>> rates
+    [0.5, 0.75, 1.0, 1.0]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, start_factor: float = 1.0 / 3, end_factor: float = 1.0, total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:  # fmt: skip
+        if not 0 < start_factor <= 1:
+            raise ValueError("Starting multiplicative factor expected to be greater than 0 and less or equal to 1.")
+        if not 0 <= end_factor <= 1:
+            raise ValueError("Ending multiplicative factor expected to be between 0 and 1.")
+        self.start_factor = start_factor
+        self.end_factor = end_factor
+        self.total_iters = total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> Rates:
+        start, rise, count = self.start_factor, self.end_factor - self.start_factor, self.total_iters
+        if self.last_epoch == 0:
+            change = start
+        elif self.last_epoch > count:
+            change = 1.0
+        else:
+            change = 1.0 + rise / (count * start + (self.last_epoch - 1) * rise)
+        return [group["lr"] * change for group in self.groups]
+
+
+class PolynomialLR(LRScheduler):
+    """initial rate * (1 - step / total_iters) ** power, and 0 from there on."""
+
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1
+    ) -> None:
+        self.total_iters = total_iters
+        self.power = power
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> Rates:
+        step, end = self.last_epoch, self.total_iters
+        if step == 0 or step > end:
+            return [group["lr"] for group in self.groups]
+        change = ((1.0 - step / end) / (1.0 - (step - 1) / end)) ** self.power
+        return [group["lr"] * change for group in self.groups]
+
+
 class CosineAnnealingLR(LRScheduler):
     """Half a cosine from the initial rate down to `eta_min` over `T_max` steps (and up again after it).
 
@@ -156,6 +264,38 @@ class CosineAnnealingLR(LRScheduler):
             ]
         ratio = (1 + math.cos(math.pi * step / end)) / (1 + math.cos(math.pi * (step - 1) / end))
         return [ratio * (group["lr"] - low) + low for group in self.groups]
+
+
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Half a cosine from the initial rate down to `eta_min`, over and over; each is `T_mult` times as long as the last.
+
+    The first takes `T_0` steps. `step(epoch)` takes fractions too: `schedule.step(epoch + batch / batches)`.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_0: int, T_mult: int = 1, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        if T_0 <= 0 or not isinstance(T_0, int):
+            raise ValueError(f"Expected positive integer T_0, but got {T_0}")
+        if T_mult < 1 or not isinstance(T_mult, int):
+            raise ValueError(f"Expected integer T_mult >= 1, but got {T_mult}")
+        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> Rates:
+        at, length = float(self.last_epoch), self.T_0
+        if self.T_mult == 1:
+            at %= length
+        while at >= length:
+            at, length = at - length, length * self.T_mult
+        part = (1 + math.cos(math.pi * at / length)) / 2
+        return [self.eta_min + (base - self.eta_min) * part for base in self.base_lrs]
+
+    def step(self, epoch: float | None = None) -> None:
+        """Go on by one step, or to `epoch`, which may be a fraction."""
+        if epoch is not None:
+            self.last_epoch = epoch - 1  # type: ignore[assignment]
+        super().step()
 
 
 class OneCycleLR(LRScheduler):
@@ -262,6 +402,62 @@ def _pick(name: str, value: float | Sequence[float], index: int, count: int) -> 
             raise ValueError(f"expected {count} values for {name}, got {len(value)}")
         return float(value[index])
     return float(value)  # type: ignore[arg-type]
+
+
+class SequentialLR(LRScheduler):
+    """One schedule after the other: `schedulers[i + 1]` begins, at its step 0, at step `milestones[i]`.
+
+    >>> import pappus as pp
+    >>> opt = pp.optim.SGD([pp.ones(1, requires_grad=True)], lr=1.0)
+    >>> warm_up, decay = LinearLR(opt, 0.5, total_iters=2), ExponentialLR(opt, 0.9)
+    >>> schedule = SequentialLR(opt, [warm_up, decay], milestones=[2])
+    >>> for _ in range(3):
+    ...     opt.step(); schedule.step()
+    >>> schedule.get_last_lr()
+    [0.9]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, schedulers: Sequence[LRScheduler], milestones: Sequence[int], last_epoch: int = -1
+    ) -> None:
+        if not schedulers or len(milestones) != len(schedulers) - 1:
+            raise ValueError(
+                f"SequentialLR: {len(schedulers)} schedulers need {len(schedulers) - 1} milestones, "
+                f"got {len(milestones)}"
+            )
+        if any(scheduler.optimizer is not optimizer for scheduler in schedulers):
+            raise ValueError("SequentialLR: all schedulers must belong to the optimizer that is given")
+        self.optimizer = optimizer
+        self._schedulers = list(schedulers)
+        self._milestones = list(milestones)
+        self.last_epoch = last_epoch + 1
+        for scheduler in self._schedulers:
+            scheduler._rewind()
+        self._schedulers[0].step()
+        self._last_lr = self._schedulers[0].get_last_lr()
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on by one step."""
+        if epoch is not None:
+            raise ValueError("SequentialLR.step() takes no epoch")
+        self.last_epoch += 1
+        which = bisect.bisect_right(self._milestones, self.last_epoch)
+        scheduler = self._schedulers[which]
+        scheduler.step(0 if which and self._milestones[which - 1] == self.last_epoch else None)
+        self._last_lr = scheduler.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position, and the state of every schedule."""
+        return {
+            "last_epoch": self.last_epoch, "_last_lr": self._last_lr, "_milestones": self._milestones,
+            "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers],
+        }  # fmt: skip
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what `state_dict` returned."""
+        for scheduler, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+        self.__dict__.update({k: v for k, v in state_dict.items() if k != "_schedulers"})
 
 
 class ReduceLROnPlateau:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from pappus.frontend.autograd import enable_grad, no_grad
-from pappus.frontend.tensor import Tensor
+from pappus.frontend.tensor import HookHandle, Tensor
 
 Group: TypeAlias = dict[str, Any]
+Hook: TypeAlias = Callable[["Optimizer", tuple[Any, ...], dict[str, Any]], Any]
 Params: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
 
 
@@ -30,7 +31,8 @@ class Optimizer:
         self.defaults = defaults
         self.state: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         self.param_groups: list[Group] = []
-        self._step_hooks: list[Callable[[Optimizer], None]] = []
+        self._pre_hooks: list[Hook] = []
+        self._post_hooks: list[Hook] = []
         entries: list[Any] = list(params)
         if not entries:
             raise ValueError(f"{type(self).__name__}: optimizer got an empty parameter list.")
@@ -76,6 +78,8 @@ class Optimizer:
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; `closure` recomputes the loss, which is then returned."""
+        for hook in self._pre_hooks:
+            hook(self, (closure,), {})
         loss = None
         if closure is not None:
             with enable_grad():
@@ -85,9 +89,19 @@ class Optimizer:
                 for param in group["params"]:
                     if param.grad is not None:
                         self._update(param, group)
-        for hook in self._step_hooks:
-            hook(self)
+        for hook in self._post_hooks:
+            hook(self, (closure,), {})
         return loss
+
+    def register_step_pre_hook(self, hook: Hook) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` before each step."""
+        self._pre_hooks.append(hook)
+        return HookHandle(self._pre_hooks, hook)
+
+    def register_step_post_hook(self, hook: Hook) -> HookHandle:
+        """Call `hook(optimizer, args, kwargs)` after each step."""
+        self._post_hooks.append(hook)
+        return HookHandle(self._post_hooks, hook)
 
     def _update(self, param: Tensor, group: Group) -> None:
         raise NotImplementedError(f"{type(self).__name__} must define _update(param, group) or step().")

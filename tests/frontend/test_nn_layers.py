@@ -416,7 +416,7 @@ def test_parameters_start_in_torchs_distribution(name, args):
 @pytest.mark.parametrize("name", ["Dropout", "Dropout1d", "Dropout2d", "Dropout3d"])
 def test_dropout(name):
     pp.manual_seed(5)
-    shape = (8, 40) + (3, 2, 2)[: int(name[7]) if name[7:] else 0]
+    shape = (8, 40, 3, 2, 2)[: 2 + int(name[7]) if name[7:] else 2]
     layer, x = getattr(pp.nn, name)(0.3), pp.ones(*shape, requires_grad=True)
     out = layer(x)
     assert set(np.unique(out.detach().numpy())) == {np.float32(0), np.float32(1) * np.float32(1 / 0.7)}

@@ -1,0 +1,371 @@
+"""Optimizers and learning-rate schedules against torch, step by step."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import pappus as pp
+from pappus import optim
+from pappus.optim import lr_scheduler
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:.*:UserWarning")
+
+STEPS = 20
+SGD = [
+    {"lr": 0.1}, {"lr": 0.1, "momentum": 0.9}, {"lr": 0.1, "momentum": 0.9, "dampening": 0.3},
+    {"lr": 0.1, "momentum": 0.9, "nesterov": True}, {"lr": 0.1, "weight_decay": 0.05},
+    {"lr": 0.1, "momentum": 0.8, "weight_decay": 0.05, "maximize": True}, {"lr": 0.0},
+    {"lr": 0.05, "momentum": 0.5, "nesterov": True, "weight_decay": 0.1, "maximize": True},
+]  # fmt: skip
+ADAM = [
+    {}, {"lr": 0.02, "betas": (0.5, 0.9)}, {"weight_decay": 0.1}, {"amsgrad": True, "lr": 0.05}, {"maximize": True},
+    {"eps": 1e-3, "lr": 0.1}, {"betas": (0.0, 0.99)}, {"amsgrad": True, "weight_decay": 0.3, "lr": 0.1},
+]  # fmt: skip
+CASES = [("SGD", o) for o in SGD] + [("Adam", o) for o in ADAM] + [("AdamW", o) for o in ADAM]
+CASES += [("Adam", {"weight_decay": 0.1, "decoupled_weight_decay": True})]
+SHAPES = [(3, 2), (4,), (), (0, 2)]
+
+
+def gradients(step, dtype):
+    rng = np.random.default_rng(step)
+    return [rng.normal(size=shape).astype(dtype) for shape in SHAPES]
+
+
+def both(dtype):
+    start = gradients(1000, dtype)
+    theirs = [torch.from_numpy(np.array(a)).requires_grad_() for a in start]
+    return theirs, [pp.tensor(a, requires_grad=True) for a in start]
+
+
+def feed(theirs, ours, step, dtype, skip=()):
+    for i, gradient in enumerate(gradients(step, dtype)):
+        theirs[i].grad = None if i in skip else torch.from_numpy(np.array(gradient))
+        ours[i].grad = None if i in skip else pp.tensor(gradient)
+
+
+def compare(theirs, ours, dtype):
+    tolerance = 1e-12 if dtype == "float64" else 2e-6
+    for p, q in zip(theirs, ours, strict=True):
+        np.testing.assert_allclose(q.detach().numpy(), p.detach().numpy(), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name, options", CASES, ids=str)
+def test_twenty_steps_equal_torchs(name, options, dtype):
+    theirs, ours = both(dtype)
+    first, second = getattr(torch.optim, name)(theirs, **options), getattr(optim, name)(ours, **options)
+    for step in range(STEPS):
+        # A parameter without a gradient is left alone and keeps its state.
+        feed(theirs, ours, step, dtype, skip=(0,) if step in (0, 7) else ())
+        first.step()
+        second.step()
+        compare(theirs, ours, dtype)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_groups_have_options_of_their_own(name):
+    theirs, ours = both("float64")
+    more = {"momentum": 0.9} if name == "SGD" else {"betas": (0.8, 0.9)}
+
+    def make(module, params):
+        opt = getattr(module, name)([{"params": params[:1], "lr": 0.5}, {"params": params[1], **more}], lr=0.1)
+        opt.add_param_group({"params": params[2:], "weight_decay": 0.3})
+        return opt
+
+    first, second = make(torch.optim, theirs), make(optim, ours)
+    assert [len(g["params"]) for g in second.param_groups] == [1, 1, 2]
+    for step in range(STEPS):
+        for opt in (first, second):
+            opt.param_groups[0]["lr"] = 0.5 / (step + 1)
+        feed(theirs, ours, step, "float64")
+        first.step()
+        second.step()
+    compare(theirs, ours, "float64")
+
+
+@pytest.mark.parametrize(
+    "name, options", [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("AdamW", {})], ids=str
+)
+def test_a_state_dict_resumes(name, options):
+    def run(opt, params, steps):
+        for step in steps:
+            for param, gradient in zip(params, gradients(step, "float32"), strict=True):
+                param.grad = pp.tensor(gradient)
+            opt.step()
+
+    _, params = both("float32")
+    opt = getattr(optim, name)(params, lr=0.1, **options)
+    run(opt, params, range(5))
+    saved, values = copy.deepcopy(opt.state_dict()), [p.detach().clone() for p in params]
+    run(opt, params, range(5, 10))
+
+    fresh = [v.requires_grad_() for v in values]
+    other = getattr(optim, name)(fresh, lr=9.0)
+    other.load_state_dict(saved)
+    assert other.param_groups[0]["lr"] == 0.1
+    run(other, fresh, range(5, 10))
+    for p, q in zip(params, fresh, strict=True):
+        assert p.tolist() == q.tolist()
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW"])
+def test_the_state_dict_has_torchs_layout(name):
+    theirs, ours = both("float32")
+    options = {"momentum": 0.9} if name == "SGD" else {"amsgrad": True}
+    first, second = getattr(torch.optim, name)(theirs, **options), getattr(optim, name)(ours, **options)
+    feed(theirs, ours, 0, "float32")
+    first.step()
+    second.step()
+    expected, found = first.state_dict(), second.state_dict()
+    assert list(found["state"]) == list(expected["state"])
+    for index, entries in expected["state"].items():
+        assert list(found["state"][index]) == list(entries)
+    assert found["param_groups"][0]["params"] == expected["param_groups"][0]["params"]
+    shared = set(found["param_groups"][0]) & set(expected["param_groups"][0])
+    assert {k: found["param_groups"][0][k] for k in shared} == {k: expected["param_groups"][0][k] for k in shared}
+    assert set(expected["param_groups"][0]) <= set(found["param_groups"][0])
+
+
+def test_state_follows_the_parameters_type():
+    param = pp.ones(2, dtype=pp.float64, requires_grad=True)
+    opt = optim.Adam([param])
+    param.grad = pp.ones(2, dtype=pp.float64)
+    opt.step()
+    saved = opt.state_dict()
+    other = optim.Adam([pp.ones(2, requires_grad=True)])
+    other.load_state_dict(saved)
+    entries = next(iter(other.state.values()))
+    assert entries["exp_avg"].dtype is pp.float32 and entries["step"].item() == 1.0
+
+
+def test_loading_the_wrong_state_is_refused():
+    one = optim.SGD([pp.ones(1, requires_grad=True)])
+    two = optim.SGD([pp.ones(1, requires_grad=True), pp.ones(1, requires_grad=True)])
+    with pytest.raises(ValueError, match="2 parameters in group 0, this optimizer has 1"):
+        one.load_state_dict(two.state_dict())
+    two.add_param_group({"params": [pp.ones(1, requires_grad=True)]})
+    with pytest.raises(ValueError, match="2 parameter groups, this optimizer has 1"):
+        one.load_state_dict(two.state_dict())
+
+
+def test_closure_zero_grad_and_hooks():
+    x = pp.tensor([3.0], requires_grad=True)
+    opt, log = optim.SGD([x], lr=0.1), []
+    before = opt.register_step_pre_hook(lambda o, args, kwargs: log.append("before"))
+    opt.register_step_post_hook(lambda o, args, kwargs: log.append(o is opt))
+
+    def closure():
+        opt.zero_grad()
+        loss = (x * x).sum()
+        loss.backward()
+        return loss
+
+    with pp.no_grad():
+        assert opt.step(closure).item() == 9.0
+    assert x.item() == pytest.approx(2.4) and log == ["before", True]
+    before.remove()
+    opt.zero_grad(set_to_none=False)
+    assert x.grad.tolist() == [0.0]
+    opt.step()
+    assert x.item() == pytest.approx(2.4) and log == ["before", True, True]
+    opt.zero_grad()
+    assert x.grad is None
+
+
+def test_a_step_leaves_no_history():
+    x = pp.tensor([3.0], requires_grad=True)
+    opt = optim.Adam([x])
+    (x * x).sum().backward()
+    opt.step()
+    assert x.is_leaf and x.requires_grad and x.grad_fn is None
+    assert not any(v.requires_grad for v in opt.state[x].values())
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda p: optim.SGD(p), "iterable of tensors"),
+        (lambda p: optim.SGD([]), "empty parameter list"),
+        (lambda p: optim.SGD([p], lr=-1.0), "learning rate: -1.0"),
+        (lambda p: optim.SGD([p], momentum=-0.1), "momentum"),
+        (lambda p: optim.SGD([p], nesterov=True), "Nesterov"),
+        (lambda p: optim.Adam([p], betas=(1.0, 0.9)), "beta parameter at index 0"),
+        (lambda p: optim.Adam([p], eps=-1.0), "epsilon"),
+        (lambda p: optim.AdamW([p], weight_decay=-1.0), "weight_decay"),
+        (lambda p: optim.SGD([p, p]), "more than one group or twice"),
+        (lambda p: optim.SGD([p * 2]), "non-leaf"),
+        (lambda p: optim.SGD(["weight"]), "can only optimize tensors"),
+        (lambda p: optim.SGD([p], lr=float("nan")), "learning rate"),
+    ],
+)
+def test_wrong_options_are_refused(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make(pp.ones(1, requires_grad=True))
+
+
+def test_repr_and_names():
+    layer = pp.nn.Linear(2, 1)
+    opt = optim.SGD(layer.named_parameters(), lr=0.1)
+    assert opt.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
+    assert repr(opt).startswith("SGD (\nParameter Group 0\n    dampening: 0.0\n") and "    lr: 0.1\n" in repr(opt)
+
+
+# -- schedules ----------------------------------------------------------------------------------
+
+SCHEDULES = [
+    ("LambdaLR", lambda: {"lr_lambda": lambda s: 0.9**s}),
+    ("LambdaLR", lambda: {"lr_lambda": [lambda s: 0.9**s, lambda s: 1 / (s + 1)]}),
+    ("MultiplicativeLR", lambda: {"lr_lambda": lambda s: 0.95}),
+    ("StepLR", lambda: {"step_size": 3, "gamma": 0.5}),
+    ("MultiStepLR", lambda: {"milestones": [2, 5, 5, 9], "gamma": 0.3}),
+    ("ConstantLR", lambda: {"factor": 0.25, "total_iters": 4}),
+    ("LinearLR", lambda: {"start_factor": 0.1, "total_iters": 6}),
+    ("LinearLR", lambda: {"start_factor": 1.0, "end_factor": 0.0, "total_iters": 6}),
+    ("ExponentialLR", lambda: {"gamma": 0.9}),
+    ("PolynomialLR", lambda: {"total_iters": 8, "power": 2.0}),
+    ("CosineAnnealingLR", lambda: {"T_max": 7, "eta_min": 0.01}),
+    ("CosineAnnealingWarmRestarts", lambda: {"T_0": 3}),
+    ("CosineAnnealingWarmRestarts", lambda: {"T_0": 3, "T_mult": 2, "eta_min": 0.05}),
+    ("OneCycleLR", lambda: {"max_lr": 0.5, "total_steps": 25}),
+    ("OneCycleLR", lambda: {"max_lr": [0.5, 0.2], "epochs": 5, "steps_per_epoch": 5, "anneal_strategy": "linear"}),
+    ("OneCycleLR", lambda: {"max_lr": 0.5, "total_steps": 25, "three_phase": True, "pct_start": 0.2}),
+    ("OneCycleLR", lambda: {"max_lr": 0.5, "total_steps": 25, "cycle_momentum": False}),
+]
+
+
+def optimizers(name="SGD"):
+    options = {"momentum": 0.9} if name == "SGD" else {}
+
+    def make(module, ones):
+        groups = [{"params": [ones(1)], "lr": 0.4}, {"params": [ones(2)], "lr": 0.1}]
+        return getattr(module, name)(groups, lr=0.1, **options)
+
+    ours = make(optim, lambda n: pp.ones(n, requires_grad=True))
+    return make(torch.optim, lambda n: torch.ones(n, requires_grad=True)), ours
+
+
+def state_of(opt):
+    return [(g["lr"], g.get("momentum"), g.get("betas")) for g in opt.param_groups]
+
+
+def walk(theirs, ours, first, second, steps=24):
+    for _ in range(steps):
+        for (a, b, c), (x, y, z) in zip(state_of(theirs), state_of(ours), strict=True):
+            assert x == pytest.approx(a, rel=1e-12, abs=1e-15)
+            assert y == (b if b is None else pytest.approx(b)) and z == (c if c is None else pytest.approx(c))
+        assert second.get_last_lr() == pytest.approx(first.get_last_lr(), abs=1e-15)
+        for opt, schedule in ((theirs, first), (ours, second)):
+            opt.step()
+            schedule.step()
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "AdamW"])
+@pytest.mark.parametrize("name, options", SCHEDULES, ids=[f"{i}-{n}" for i, (n, _) in enumerate(SCHEDULES)])
+def test_schedule_equals_torchs(name, options, optimizer):
+    theirs, ours = optimizers(optimizer)
+    first = getattr(torch.optim.lr_scheduler, name)(theirs, **options())
+    second = getattr(lr_scheduler, name)(ours, **options())
+    walk(theirs, ours, first, second)
+
+
+def test_sequential_schedule():
+    theirs, ours = optimizers()
+
+    def make(module, opt):
+        parts = [module.LinearLR(opt, 0.1, total_iters=4), module.CosineAnnealingLR(opt, 6), module.StepLR(opt, 2)]
+        return module.SequentialLR(opt, parts, [4, 10])
+
+    walk(theirs, ours, make(torch.optim.lr_scheduler, theirs), make(lr_scheduler, ours))
+    with pytest.raises(ValueError, match="2 milestones"):
+        lr_scheduler.SequentialLR(ours, [lr_scheduler.StepLR(ours, 2)] * 3, [1])
+
+
+def test_two_schedules_of_one_optimizer_multiply():
+    theirs, ours = optimizers()
+
+    def make(module, opt):
+        return module.LinearLR(opt, 0.2, total_iters=3), module.ExponentialLR(opt, 0.8)
+
+    schedules = [*make(torch.optim.lr_scheduler, theirs), *make(lr_scheduler, ours)]
+    for _ in range(8):
+        assert [g["lr"] for g in ours.param_groups] == pytest.approx([g["lr"] for g in theirs.param_groups])
+        for opt in (theirs, ours):
+            opt.step()
+        for schedule in schedules:
+            schedule.step()
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize(
+    "options", [{}, {"threshold_mode": "abs", "threshold": 0.1}, {"cooldown": 2, "min_lr": 0.03}], ids=str
+)
+def test_plateau_schedule(mode, options):
+    theirs, ours = optimizers()
+    first = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, mode, factor=0.5, patience=2, **options)
+    second = lr_scheduler.ReduceLROnPlateau(ours, mode, factor=0.5, patience=2, **options)
+    rng = np.random.default_rng(0)
+    for step in range(40):
+        metric = float(rng.normal() * 0.1 + 1 / (1 + step))
+        for schedule in (first, second):
+            schedule.step(metric)
+        assert [g["lr"] for g in ours.param_groups] == pytest.approx([g["lr"] for g in theirs.param_groups])
+
+
+@pytest.mark.parametrize("name, options", SCHEDULES, ids=[f"{i}-{n}" for i, (n, _) in enumerate(SCHEDULES)])
+def test_a_schedules_state_dict_resumes(name, options):
+    ours, other = optimizers()[1], optimizers()[1]
+    schedule = getattr(lr_scheduler, name)(ours, **options())
+    for _ in range(6):
+        ours.step()
+        schedule.step()
+    saved = copy.deepcopy((ours.state_dict(), schedule.state_dict()))
+    fresh = getattr(lr_scheduler, name)(other, **options())
+    other.load_state_dict(saved[0])
+    fresh.load_state_dict(saved[1])
+    for _ in range(6):
+        for opt, part in ((ours, schedule), (other, fresh)):
+            opt.step()
+            part.step()
+        assert state_of(ours) == state_of(other)
+
+
+def test_a_schedule_can_be_rewound():
+    ours = optimizers()[1]
+    schedule = lr_scheduler.StepLR(ours, 2, gamma=0.5)
+    rates = [schedule.get_last_lr()]
+    for _ in range(7):
+        schedule.step()
+        rates.append(schedule.get_last_lr())
+    for epoch in (3, 0, 6):
+        schedule.step(epoch)
+        assert schedule.get_last_lr() == rates[epoch]
+
+
+def test_restarts_take_fractions():
+    theirs, ours = optimizers()
+    first = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(theirs, 3, 2)
+    second = lr_scheduler.CosineAnnealingWarmRestarts(ours, 3, 2)
+    for epoch in (0.5, 2.9, 3.0, 4.25, 8.5, 9.0, 1.0):
+        first.step(epoch)
+        second.step(epoch)
+        assert second.get_last_lr() == pytest.approx(first.get_last_lr())
+
+
+def test_wrong_schedules_are_refused():
+    ours = optimizers()[1]
+    with pytest.raises(TypeError, match="expected an Optimizer"):
+        lr_scheduler.StepLR("sgd", 2)
+    with pytest.raises(ValueError, match="expected 2 lr_lambdas"):
+        lr_scheduler.LambdaLR(ours, [lambda s: 1.0])
+    with pytest.raises(ValueError, match="total_steps"):
+        lr_scheduler.OneCycleLR(ours, 0.1)
+    with pytest.raises(ValueError, match="total steps"):
+        schedule = lr_scheduler.OneCycleLR(ours, 0.1, total_steps=2)
+        for _ in range(4):
+            schedule.step()
+    with pytest.raises(KeyError, match="initial_lr"):
+        lr_scheduler.StepLR(optimizers()[1], 2, last_epoch=3)
