@@ -16,11 +16,11 @@ from ..source import user_location
 from ..symbolic import is_symbolic, sym_eq
 from ..tape import state
 from ..tensor import Tensor
-from .block_mask import BlockMask
+from .block_mask import BlockMask, sliced_mask_mod
 from .captured import Captured
 from .dense import dense_attention
 from .kernel import Attention
-from .mods import ScoreMod, call_score, describe_mod, index_tensors
+from .mods import ScoreMod, call_score, index_tensors
 from .tiles import Tiling
 
 __all__ = ["AuxOutput", "AuxRequest", "flex_attention"]
@@ -141,6 +141,8 @@ def _check_mask(query: Tensor, key: Tensor, mask: Any) -> None:
     if not isinstance(mask, BlockMask):
         way = "make it with create_block_mask(mask_mod, B, H, Q_LEN, KV_LEN)"
         raise ArgumentError(f"flex_attention: block_mask must be a BlockMask, got {type(mask).__name__}; {way}")
+    if mask.mask_mod is sliced_mask_mod:
+        sliced_mask_mod(None, None, None, None)
     *lead, q_len, kv_len = mask.shape
     if not sym_eq(query.shape[-2], q_len) or not sym_eq(key.shape[-2], kv_len):
         raise ShapeError(
@@ -205,8 +207,8 @@ class _FlexAttention(Function):
         ctx.random = default_generator.seed_value, default_generator.offset
         with np.errstate(all="ignore"):
             out, lse, top = ctx.attention.forward()
-        results = (out.reshape(b, heads, length, -1 if out.size else v.shape[3]), *(a.reshape(b, heads, length) for a in (lse, top)))
-        tensors = tuple(Tensor._from_data(a) for a in results)
+        shapes = ((b, heads, length, v.shape[3]), (b, heads, length), (b, heads, length))
+        tensors = tuple(Tensor._from_data(a.reshape(s)) for a, s in zip((out, lse, top), shapes, strict=True))
         ctx.save_for_backward(q, k, v, *tensors[:2], *captured)
         ctx.mark_non_differentiable(tensors[2])
         ctx.set_materialize_grads(False)
@@ -218,17 +220,18 @@ class _FlexAttention(Function):
         if state.grad:
             return _twice_differentiable(ctx, (q, k, v), captured, (d_out, d_lse))
         attention: Attention = ctx.attention
-        lead = attention.q.shape[:4]
-        d_lse_array = None if d_lse is None else d_lse._data.reshape(*lead, 1)
-        d_out_array = np.zeros_like(out._data) if d_out is None else d_out._data
+        shape = (*attention.q.shape[:4], v.shape[3])
+        rows = (*shape[:4], 1)
+        arrays = (
+            np.zeros(shape, out.dtype.numpy) if d_out is None else d_out._data.reshape(shape), out._data.reshape(shape),
+            lse._data.reshape(rows), None if d_lse is None else d_lse._data.reshape(rows),
+        )  # fmt: skip
         sums = Captured(captured)
         now = default_generator.seed_value, default_generator.offset
         default_generator.seed_value, default_generator.offset = ctx.random  # a score_mod that draws, draws the same
         try:
             with np.errstate(all="ignore"):
-                found = attention.backward(
-                    d_out_array.reshape(*lead, -1), out._data.reshape(*lead, -1), lse._data.reshape(*lead, 1), d_lse_array, sums
-                )
+                found = attention.backward(*arrays, sums)
         finally:
             default_generator.seed_value, default_generator.offset = now
         grads = [Tensor._from_data(a) for a in (found[0].reshape(q.shape), *found[1:])]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import ops
-from ..errors import ArgumentError, DTypeError, ShapeError
+from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..source import format_location, user_location
 from ..tape import state
 from ..tensor import Tensor
@@ -109,7 +109,7 @@ def call_mask_tensor(mod: MaskMod, indices: tuple[Tensor, ...]) -> Tensor:
 
     Raises DTypeError if it is not bool and ShapeError if it does not broadcast.
     """
-    found = mod(*indices)
+    found = _run("mask_mod", mod, indices, indices)
     if isinstance(found, (bool, np.bool_)):
         return Tensor._from_data(np.asarray(found))
     if not isinstance(found, Tensor):
@@ -130,7 +130,7 @@ def call_score(mod: ScoreMod, score: Tensor, indices: tuple[Tensor, ...]) -> Ten
 
     Raises DTypeError if it is not floating point and ShapeError if it does not broadcast.
     """
-    found = mod(score, *indices)
+    found = _run("score_mod", mod, (score, *indices), indices)
     if not isinstance(found, Tensor):
         raise ArgumentError(
             f"flex_attention: score_mod {describe_mod(mod)} returned {type(found).__name__}; it must return the changed score"
@@ -142,6 +142,19 @@ def call_score(mod: ScoreMod, score: Tensor, indices: tuple[Tensor, ...]) -> Ten
         ).at(None, user_location())
     _need_fit("score_mod", mod, found, score._data.shape, "(score, b, h, q_idx, kv_idx)")
     return found if found.dtype is score.dtype else ops.to_dtype(found, score.dtype)  # type: ignore[no-any-return]
+
+
+def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, ...]) -> Any:
+    """Call a mod; errors about shapes and indices say what it was called with."""
+    try:
+        return mod(*args)
+    except (ShapeError, DimError) as error:
+        error.message += (
+            f"\n  in {kind} {describe_mod(mod)}, called on a tile of shape {list(_tile_shape(indices))} [batch, head, query, "
+            "key], which the index tensors broadcast to: index with all positions at once, table[h, q_idx - kv_idx] and not "
+            "table[h][q_idx]"
+        )
+        raise
 
 
 def _tile_shape(indices: tuple[Tensor, ...]) -> tuple[Any, ...]:

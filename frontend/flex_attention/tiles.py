@@ -92,6 +92,8 @@ class Tiling:
 
     def _runs(self, kinds: Any, size: int, most: int) -> Iterator[tuple[slice, bool]]:
         """Neighbouring blocks of one kind as slices of the keys, none longer than `most`, which is rounded to blocks."""
+        if not self.kv_len:
+            return
         if most > size:
             most = most // size * size
         edges = np.flatnonzero(np.diff(kinds)) + 1

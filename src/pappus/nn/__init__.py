@@ -2,6 +2,7 @@
 
 from pappus.frontend.nn import *  # noqa: F403
 from pappus.frontend.nn import __all__ as __all__
+from pappus.nn import attention as attention
 from pappus.nn import functional as functional
 from pappus.nn import init as init
 from pappus.nn import parameter as parameter

@@ -1,0 +1,8 @@
+"""Gradients: `backward`, `grad`, the modes that switch recording on and off, and `Function`."""
+
+from pappus.autograd import function as function
+from pappus.frontend.autograd import *  # noqa: F403
+from pappus.frontend.autograd import __all__ as _names
+from pappus.frontend.function import Function
+
+__all__ = [*_names, "Function"]
