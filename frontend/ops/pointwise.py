@@ -80,7 +80,15 @@ def _neg_kernel(x: Any) -> Any:
 
 neg = _unary("neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x"))
 abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute values.", 0.5, 2.0)
-sign = _unary("sign", np.sign, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element.")
+
+
+def _sign_kernel(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        return x.copy()
+    return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)) if x.dtype.kind in "fV" else np.sign(x)
+
+
+sign = _unary("sign", _sign_kernel, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element; 0 for nan.")
 
 
 def _rounding(ufunc: Any) -> Callable[[Any], Any]:
@@ -210,8 +218,9 @@ def _binary(
 ) -> Callable[..., Any]:
     more.setdefault("shape", pointwise)
     more.setdefault("eager", _binary_kernel(ufunc))
+    more.setdefault("check", False)
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, vjp=vjp, check=False, tags=TAGS,
+        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, vjp=vjp, tags=TAGS,
         samples=_binary_samples(low, high), **more,
     )  # fmt: skip
 

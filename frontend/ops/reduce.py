@@ -27,7 +27,8 @@ def reduced(shape: Any, dims: Any, keepdim: bool) -> tuple[Any, ...]:
 
 
 def _axes(x: Any, dim: Any) -> tuple[int, ...]:
-    return wrap_dims(dim, x.ndim)
+    axes = wrap_dims(dim, x.ndim)
+    return axes if x.ndim else ()  # numpy has no dimension 0 in a 0-d array
 
 
 def restore(g: Any, shape: Any, dims: Any, keepdim: bool) -> Any:
@@ -68,7 +69,7 @@ sum = operator(
 
 
 def _count(shape: Any, dim: Any) -> Any:
-    return numel([shape[d] for d in wrap_dims(dim, len(shape))])
+    return numel([shape[d] for d in wrap_dims(dim, len(shape)) if shape])
 
 
 def _mean_dtype(x: Any, dtype: Any) -> DType:
@@ -188,7 +189,7 @@ def _arg(name: str, method: str, doc: str) -> Any:
     def eager(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
         if x.dtype.kind == "V":
             x = x.astype(np.float32)
-        return np.asarray(getattr(np, method)(x, axis=dim, keepdims=keepdim))
+        return np.asarray(getattr(np, method)(x, axis=dim if x.ndim else None, keepdims=keepdim))
 
     return operator(
         f"{name}(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", doc, shape=_arg_shape, eager=eager,
@@ -353,6 +354,8 @@ def std_mean(self: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = F
 
 def _logsumexp(x: Any, dim: Any, keepdim: Any = False) -> Any:
     x = x if x.dtype.is_floating_point else to_dtype(x, get_default_dtype())
+    if _count(x.shape, dim) == 0:
+        return log(sum(x, dim, keepdim))  # -inf
     top = amax(x, dim, keepdim=True).detach()
     top = where(eq(top.abs(), math.inf), 0.0, top)
     out = log(sum(exp(x - top), dim, keepdim=True)) + top
@@ -366,7 +369,7 @@ def _logsumexp_kernel(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
 @in_float32
 def _lse32(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
     axes = _axes(x, dim)
-    top = x.max(axes, keepdims=True)
+    top = x.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isinf(top), 0, top).astype(x.dtype)
     out = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
     return out if keepdim else out.reshape(reduced(x.shape, dim, False))

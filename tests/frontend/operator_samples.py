@@ -38,6 +38,8 @@ def fresh(value: Any, requires_grad: bool = False) -> Any:
     """Copies of the tensors in `value`; floating-point ones may be made to require grad."""
 
     def copy(x: Tensor) -> Tensor:
+        if x.wrapped:  # a Python number
+            return x
         out = x.detach().clone()
         return out.requires_grad_() if requires_grad and x.dtype.is_floating_point else out
 

@@ -1,0 +1,193 @@
+"""What depends on the order of elements: running extremes, medians, quantiles, places in sorted sequences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import dtypes
+from ..errors import ArgumentError, DimError, DTypeError
+from ..opdef import Sample, Spec, operator
+from ..tensor import Tensor
+from ._names import function
+from ._samples import floats
+from ._shapes import wrap_dim
+from .create import zeros
+from .index import scatter_add, sort
+from .pointwise import eq, isnan, to_dtype, where
+from .reduce import ValuesIndices, max, mean, sum
+from .shape import flatten, select, slice_, squeeze, unsqueeze, view
+
+# -- running extremes -----------------------------------------------------------------------------
+
+
+def _running_shape(x: Any, dim: Any) -> Any:
+    wrap_dim(dim, len(x.shape))
+    return Spec(tuple(x.shape), x.dtype), Spec(tuple(x.shape), dtypes.int64)
+
+
+def _running_kernel(ufunc: Any) -> Any:
+    def eager(xp: Any, x: Any, dim: Any) -> Any:
+        if x.ndim == 0:
+            return x.copy(), np.zeros((), np.int64)
+        values = ufunc.accumulate(x, axis=dim)
+        taken = (x == values) | (x != x)  # where a new extreme, an equal one, or nan stands
+        place = np.arange(x.shape[dim]).reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
+        return values, np.maximum.accumulate(np.where(taken, place, 0), axis=dim)
+
+    return eager
+
+
+def _running_vjp(g: Any, out: Any, _x: Any, dim: Any) -> Any:
+    return (scatter_add(zeros(tuple(_x.shape), dtype=g[0].dtype), dim, out[1], g[0]) if _x.shape else g[0],)
+
+
+def _running(name: str, ufunc: Any, doc: str) -> Any:
+    op = operator(
+        f"{name}(Tensor self, int dim) -> (Tensor values, Tensor indices)", doc, shape=_running_shape,
+        eager=_running_kernel(ufunc), vjp=_running_vjp, tags=("scan",),
+        samples=lambda: [Sample((floats(2, 4), 1)), Sample((floats(4), 0))],
+    )  # fmt: skip
+
+    def front(self: Any, dim: int) -> ValuesIndices:
+        return ValuesIndices(*op(self, dim))
+
+    front.__name__, front.__doc__ = name, f"(values, indices): {doc[0].lower()}{doc[1:]}"
+    return function(method=True)(front)
+
+
+cummax = _running("cummax", np.maximum, "The largest element so far along a dimension, and where the last such one was.")
+cummin = _running("cummin", np.minimum, "The smallest element so far along a dimension, and where the last such one was.")
+
+# -- one element of the sorted ones ---------------------------------------------------------------
+
+
+@function(method=True)
+def kthvalue(self: Any, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """(values, indices): the k-th smallest element along `dim`, k counting from 1."""
+    size = self.shape[dim] if self.shape else 1
+    if not 1 <= k <= size:
+        raise DimError(f"kthvalue: k={k} is out of range for dimension {dim} of size {size}")
+    if not self.shape:
+        return ValuesIndices(self.clone(), zeros((), dtype=dtypes.int64))
+    values, order = sort(self, dim)
+    values, order = slice_(values, dim, k - 1, k), slice_(order, dim, k - 1, k)
+    return ValuesIndices(values, order) if keepdim else ValuesIndices(squeeze(values, (dim,)), squeeze(order, (dim,)))
+
+
+def _median_along(x: Any, dim: int, keepdim: bool) -> ValuesIndices:
+    found = kthvalue(x, ((x.shape[dim] if x.shape else 1) + 1) // 2, dim, keepdim)
+    if not x.dtype.is_floating_point or not x.shape:
+        return found
+    missing = isnan(x)
+    last = max(to_dtype(missing, dtypes.int64), dim, keepdim)  # nan where there is one, and its place
+    return ValuesIndices(
+        where(last.values > 0, math.nan, found.values), where(last.values > 0, last.indices, found.indices)
+    )  # fmt: skip
+
+
+@function(method=True)
+def median(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The median, the lower one of two; with `dim`, (values, indices) along it. nan if an element is nan.
+
+    >>> import pappus as pp
+    >>> pp.median(pp.tensor([3, 1, 2, 9]))
+    tensor(2)
+    """
+    if dim is not None:
+        return _median_along(self, dim, keepdim)
+    return _median_along(flatten(self), 0, False).values
+
+
+@function(method=True)
+def quantile(self: Any, q: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """The element below which a fraction `q` (a number or a 1-d tensor) of the others lies, interpolated between two."""
+    if not self.dtype.is_floating_point:
+        raise DTypeError(f"quantile of {self.dtype}: only floating-point tensors; use x.float()")
+    fractions = [float(v) for v in q.reshape(-1).tolist()] if isinstance(q, Tensor) else [float(q)]
+    if not all(0 <= f <= 1 for f in fractions):
+        raise ArgumentError(f"quantile: q must be between 0 and 1, got {fractions}")
+    x, at = (flatten(self), 0) if dim is None else (self, wrap_dim(dim, len(self.shape)))
+    ordered = sort(x, at).values
+    found = []
+    for fraction in fractions:
+        place = fraction * (x.shape[at] - 1)
+        low, high = math.floor(place), math.ceil(place)
+        a, b = select(ordered, at, low), select(ordered, at, high)
+        value = a + (b - a) * (place - low)
+        value = where(isnan(select(ordered, at, x.shape[at] - 1)), math.nan, value)
+        if keepdim:
+            value = unsqueeze(value, at) if dim is not None else view(value, (1,) * len(self.shape))
+        found.append(value)
+    from .shape import stack
+
+    return stack(found) if isinstance(q, Tensor) and q.ndim else found[0]
+
+
+@function(method=True)
+def nansum(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The sum of the elements that are not nan."""
+    x = where(isnan(self), 0.0, self) if self.dtype.is_floating_point else self
+    return sum(x, dim, keepdim, dtype=dtype)
+
+
+@function(method=True)
+def nanmean(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+    """The mean of the elements that are not nan."""
+    if not self.dtype.is_floating_point:
+        return mean(self, dim, keepdim, dtype=dtype)
+    known = to_dtype(eq(self, self), self.dtype)
+    return nansum(self, dim, keepdim, dtype=dtype) / sum(known, dim, keepdim)
+
+
+# -- places in sorted sequences, counts -----------------------------------------------------------
+
+
+@function()
+def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: Any = None, out_int32: bool = False) -> Any:
+    """Where each input would be inserted into the rows of a sorted tensor to keep their order; equal ones before, or
+    with `right` (or side="right") after."""
+    after = right or side == "right"
+    kind = dtypes.int32 if out_int32 else dtypes.int64
+    edges = sorted_sequence.detach().numpy()
+    wanted = input.detach().numpy() if isinstance(input, Tensor) else np.asarray(input)
+    if edges.ndim == 1:
+        found = np.searchsorted(edges, wanted, "right" if after else "left")
+    else:
+        if edges.shape[:-1] != wanted.shape[:-1]:
+            raise ArgumentError(f"searchsorted: rows of shape {list(edges.shape)} do not match {list(wanted.shape)}")
+        rows = zip(edges.reshape(-1, edges.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True)
+        found = np.stack([np.searchsorted(e, w, "right" if after else "left") for e, w in rows]).reshape(wanted.shape)
+    return Tensor._from_data(np.asarray(found, kind.numpy))
+
+
+@function()
+def bucketize(input: Any, boundaries: Any, *, right: bool = False, out_int32: bool = False) -> Any:
+    """The number of the bucket between sorted `boundaries` that each input falls into."""
+    return searchsorted(boundaries, input, right=right, out_int32=out_int32)
+
+
+@function(method=True)
+def histc(self: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many elements fall into each of `bins` equal intervals from `min` to `max` (from the data if both are 0)."""
+    data = self.detach().numpy().astype(np.float64)
+    low, high = (data.min(), data.max()) if min == max == 0 and data.size else (min, max)
+    if low == high:
+        low, high = low - 1, high + 1
+    counts, _ = np.histogram(data, bins, (low, high))
+    return Tensor._from_data(counts.astype(self.dtype.numpy))
+
+
+@function(method=True)
+def diff(self: Any, n: int = 1, dim: int = -1) -> Any:
+    """Differences of neighbours along `dim`, taken `n` times."""
+    out = self
+    for _ in range(n):
+        size = out.shape[dim]
+        after, before = slice_(out, dim, 1, size), slice_(out, dim, 0, size - 1)
+        out = after != before if out.dtype is dtypes.bool_ else after - before
+    return out
+
+
