@@ -202,9 +202,8 @@ def load(f: str | os.PathLike[str] | IO[bytes], map_location: Any = None, *, wei
     Raises FileNotFoundError, and FormatError for files that are something else (PyTorch's pickled .pt and .pth files,
     for one), cut off or damaged.
     """
-    for device in [map_location] if isinstance(map_location, str) else []:
-        if device.split(":")[0] != "cpu":
-            raise ArgumentError(f"load: no device {device!r}; the only device is 'cpu'")
+    if map_location is not None and str(map_location).split(":")[0] != "cpu":
+        raise ArgumentError(f"load: no device {map_location!r}; the only device is 'cpu'")
     if hasattr(f, "read"):
         return _read(f, getattr(f, "name", "the given file"))
     path = os.fspath(f)
@@ -227,7 +226,10 @@ def _read(file: Any, name: Any) -> Any:
     arrays: dict[str, Any] = {}
     for key, (dtype, shape, at, nbytes) in places.items():
         file.seek(start + begin + at)
-        array = np.empty(shape, dtype.numpy)
+        try:
+            array = np.empty(shape, dtype.numpy)
+        except ValueError as error:  # more dimensions, or larger ones, than arrays have
+            raise FormatError(f"load: {name}: tensor {key!r} has shape {list(shape)}: {error}") from None
         if nbytes and file.readinto(array.reshape(-1).view(np.uint8).data) != nbytes:
             raise FormatError(f"load: {name} ended while tensor {key!r} was being read")
         arrays[key] = array
@@ -254,7 +256,7 @@ def _header(file: Any, name: Any, size: int) -> tuple[dict[str, Any], int]:
     text = file.read(length) if length <= _HEADER_LIMIT else b""
     try:
         header = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         header = None
     if not isinstance(header, dict):
         raise FormatError(f"load: {name} is not a safetensors file (it has no JSON header); {expected}")
