@@ -6,6 +6,7 @@ instructions; a new elementwise operator is one line there.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -252,6 +253,97 @@ def _arc(swap: bool) -> Rule:
     return rule
 
 
+def _is_infinite(b: Builder, x: Reg) -> Reg:
+    size = b.op("ABS", x.dtype, x)
+    return b.compare("EQ", size, b.constant(math.inf, x.dtype))
+
+
+def _isinf(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+    (x,) = regs
+    return _is_infinite(b, x) if x.dtype.is_floating_point else b.constant(False, dtypes.bool_)
+
+
+def _isfinite(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+    (x,) = regs
+    if not x.dtype.is_floating_point:
+        return b.constant(True, dtypes.bool_)
+    return b.compare("LT", b.op("ABS", x.dtype, x), b.constant(math.inf, x.dtype))
+
+
+def _scaled(name: str, before: float = 1.0, after: float = 1.0) -> Rule:
+    """`name(x * before) * after`, the factors in the register's precision whatever the type."""
+
+    def rule(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+        x = b.cast(regs[0], dtype)
+        if before != 1:
+            x = b.op("MUL", dtype, x, b.constant(before, dtype))
+        x = b.op(name, dtype, x)
+        return b.op("MUL", dtype, x, b.constant(after, dtype)) if after != 1 else x
+
+    return rule
+
+
+def _hyperbolic(sine: bool) -> Rule:
+    """With u = exp(|x| / 2): cosh = (u / 2) u + 1 / (2 u u), sinh = sign(x) (u - 1/u) (u + 1/u) / 2, where u - 1/u comes from expm1.
+
+    Half the exponent keeps the range in which only the result overflows.
+    """
+
+    def rule(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+        def op(name: str, *operands: Reg) -> Reg:
+            return b.op(name, dtype, *operands)
+
+        x, half, one = b.cast(regs[0], dtype), b.constant(0.5, dtype), b.constant(1, dtype)
+        # Beyond this both are infinite; within, no intermediate is.
+        size = op("MIN", op("ABS", x), b.constant(1400.0 if register_class(dtype) == "F64" else 170.0, dtype))
+        h = op("MUL", size, half)
+        if not sine:
+            u = op("EXP", h)
+            return op("ADD", op("MUL", op("MUL", u, half), u), op("DIV", op("DIV", half, u), u))
+        t = op("EXPM1", h)
+        u = op("ADD", t, one)
+        low, high = op("ADD", t, op("DIV", t, u)), op("ADD", u, op("DIV", one, u))
+        return op("MUL", op("SIGN", x), op("MUL", op("MUL", low, half), high))
+
+    return rule
+
+
+def _floor_divide(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+    """Integers: DIV, which rounds down. Floats as Python: the quotient that the remainder leaves, exact in its last digit."""
+    if not dtype.is_floating_point:
+        return b.op("DIV", dtype, *regs)
+
+    def op(name: str, *operands: Reg) -> Reg:
+        return b.op(name, dtype, *operands)
+
+    x, y = (b.cast(r, dtype) for r in regs)
+    zero, infinity = b.constant(0, dtype), b.constant(math.inf, dtype)
+    quotient = op("ROUND", op("DIV", op("SUB", x, op("REM", x, y)), y))
+    quotient = b.select(b.compare("EQ", y, zero), op("DIV", x, y), quotient, dtype)
+    opposite = b.compare("LT", op("MUL", x, y), zero)
+    by_infinity = b.select(opposite, b.constant(-1, dtype), zero, dtype)
+    finite = b.compare("LT", op("ABS", x), infinity)
+    special = b.emit("AND", dtypes.bool_, _is_infinite(b, y).number, finite.number)
+    return b.select(special, by_infinity, quotient, dtype)
+
+
+def _fmod(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+    """The remainder with the sign of the dividend, from REM, which has the divisor's."""
+    x, y = (b.cast(r, dtype) for r in regs)
+    zero = b.constant(0, dtype)
+    if dtype.is_floating_point:
+        rest = b.op("REM", dtype, b.op("ABS", dtype, x), b.op("ABS", dtype, y))
+        return b.select(b.compare("LT", x, zero), b.op("NEG", dtype, rest), rest, dtype)
+    rest = b.op("REM", dtype, x, y)
+    signs = b.emit("XOR", dtypes.bool_, b.compare("LT", x, zero).number, b.compare("LT", y, zero).number)
+    wrong = b.emit("AND", dtypes.bool_, signs.number, b.compare("NE", rest, zero).number)
+    return b.select(wrong, b.op("SUB", dtype, rest, y), rest, dtype)
+
+
+def _atan(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
+    return b.op("ATAN2", dtype, regs[0], b.constant(1, dtype))
+
+
 OPERATORS: dict[str, Rule] = {
     "add": _or_bool("ADD", "OR"), "sub": _same("SUB"), "mul": _or_bool("MUL", "AND"), "div": _same("DIV"),
     "remainder": _same("REM"), "pow": _same("POW"), "maximum": _or_bool("MAX", "OR"), "minimum": _or_bool("MIN", "AND"),
@@ -262,7 +354,10 @@ OPERATORS: dict[str, Rule] = {
     "log1p": _unary_float("LOG1P"), "sin": _unary_float("SIN"), "cos": _unary_float("COS"),
     "tanh": _unary_float("TANH"), "sigmoid": _unary_float("SIGMOID"), "erf": _unary_float("ERF"),
     "floor": _rounding("FLOOR"), "ceil": _rounding("CEIL"), "round": _rounding("ROUND"), "trunc": _rounding("TRUNC"),
-    "asin": _arc(False), "acos": _arc(True), "isnan": _isnan, "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
+    "asin": _arc(False), "acos": _arc(True), "atan": _atan,
+    "cosh": _hyperbolic(False), "sinh": _hyperbolic(True), "exp2": _scaled("EXP", before=math.log(2)),
+    "log2": _scaled("LOG", after=1 / math.log(2)), "log10": _scaled("LOG", after=1 / math.log(10)),
+    "floor_divide": _floor_divide, "fmod": _fmod, "isinf": _isinf, "isfinite": _isfinite, "isnan": _isnan, "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
     "eq": _compare("EQ"), "ne": _compare("NE"), "lt": _compare("LT"), "le": _compare("LE"),
     "gt": _compare("LT", swap=True), "ge": _compare("LE", swap=True),
     "logical_and": _logical("AND"), "logical_or": _logical("OR"), "logical_xor": _logical("XOR"),

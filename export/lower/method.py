@@ -22,6 +22,7 @@ from pappus.export.lower.memory import (
     is_dense,
     is_one,
     product,
+    same_strides,
     view_strides,
 )
 from pappus.export.pointwise import PwProgram, compile_program, scalar_of
@@ -68,6 +69,7 @@ class MethodLowering:
         self.unit: Unit | None = None
         self.state_memory: dict[str, Memory] = {}
         self.in_place_states: set[str] = set()
+        self.lowered: set[Node] = set()  # core nodes whose instructions are emitted
 
     # -- kernel values --------------------------------------------------------------------------
 
@@ -222,6 +224,7 @@ class MethodLowering:
         `first` is the number of the unit's first instruction. Helper instructions (copies, casts, indices), which write
         elsewhere, are not called by the operators' names. A result made in parts (concatenation) has no such instruction.
         """
+        self.lowered.update(unit.nodes)
         if not unit.results:
             return
         made = self.views.get(unit.result)
@@ -245,7 +248,7 @@ class MethodLowering:
         self.emit("POINTWISE", [], [target], program=compiled.program, operands=operands)
 
     def _in_place(self, core: Sequence[Value], operands: Sequence[Value], result: Value) -> Value | None:
-        """Reuse an operand's memory when this is its only reader and it looks exactly like the result."""
+        """Reuse an operand's memory when nothing reads it afterwards and it looks exactly like the result."""
         if result in self.placed or self.unit is None:
             return None
         for value, operand in zip(core, operands, strict=True):
@@ -255,7 +258,7 @@ class MethodLowering:
             wants = result in self.channels_last
             if wants != (value in self.channels_last) or value.dtype.itemsize != result.dtype.itemsize:
                 continue
-            if value in self.placed or not same_shape(value, result) or not self._only_reader(value):
+            if value in self.placed or not same_shape(value, result) or not self._is_last_use(memory, operands):
                 continue
             made = self.value(result.name, result.dtype, result.shape, memory)
             self.views[result] = made
@@ -263,10 +266,28 @@ class MethodLowering:
             return made
         return None
 
-    def _only_reader(self, value: Value) -> bool:
+    def _is_last_use(self, memory: Memory, operands: Sequence[Value]) -> bool:
+        """Whether the current unit is the last to read anything in a buffer, and reads it nowhere but at `memory`."""
+        for operand in operands:
+            other = operand.memory
+            if other is None or other.buffer is not memory.buffer:
+                continue
+            if not same_size(other.offset, memory.offset) or not same_strides(operand.shape, other.strides, memory.strides):
+                return False
+        inside = [v for v, m in self.views.items() if m.memory is not None and m.memory.buffer is memory.buffer]
+        inside += [v for v, m in self.placed.items() if m.buffer is memory.buffer]  # parts of a concatenation
+        return all(self._is_read_out(v) for v in inside)
+
+    def _is_read_out(self, value: Value) -> bool:
         assert self.unit is not None
-        members = set(self.unit.nodes)
-        return all(reader in members for reader in self.uses.get(value, []))
+        for reader in self.uses.get(value, []):
+            if reader is None:
+                return False
+            if reader in self.unit.nodes or reader in self.lowered:
+                continue
+            if not all(layout.is_view(v) and self._is_read_out(v) for v in reader.outputs):
+                return False
+        return True
 
     def cast(self, value: Value, dtype: DType, name: str = "cast") -> Value:
         """A kernel value converted to `dtype` by an instruction of its own, or itself."""
