@@ -2,8 +2,8 @@
 
     python examples/flex_attention.py
 
-A mask function says where attention is allowed; a score function changes scores. Both are plain Python on tensors, run in
-tiles with memory linear in the length, and tensors that a score function captures are trained like any other.
+A mask function says where attention is allowed; a score function changes scores. Both are plain Python on tensors, run
+in tiles with memory linear in the length, and tensors that a score function captures are trained like any other.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def softcap(limit: float) -> Mod:
 
 
 def relative_bias(table: pp.Tensor) -> Mod:
-    """A learned number for each head and distance; `table` is (heads, 2 * most + 1), larger distances share the last."""
+    """A learned number for each head and distance: `table` is (heads, 2 * most + 1), larger ones share the last."""
     most = table.shape[1] // 2
 
     def bias(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:

@@ -23,7 +23,7 @@ Key = tuple[int, int]  # the id of a node or leaf, and which result of the node
 
 
 def key_of(tensor: Tensor) -> Key:
-    """What identifies a tensor that requires grad as a source: its node and result number, or itself if it is a leaf."""
+    """What identifies a tensor that requires grad as a source: its node and result number, or itself for a leaf."""
     return (id(tensor), 0) if tensor._node is None else (id(tensor._node), tensor._index)
 
 

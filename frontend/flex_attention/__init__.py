@@ -16,6 +16,6 @@ from .classify import create_block_mask
 from .mods import and_masks, create_mask, noop_mask, or_masks
 
 __all__ = [
-    "AuxOutput", "AuxRequest", "BlockMask", "and_masks", "create_block_mask", "create_mask", "flex_attention", "noop_mask",
-    "or_masks",
+    "AuxOutput", "AuxRequest", "BlockMask", "and_masks", "create_block_mask", "create_mask", "flex_attention",
+    "noop_mask", "or_masks",
 ]  # fmt: skip

@@ -53,17 +53,18 @@ def flex_attention(
     *,
     return_aux: AuxRequest | None = None,
 ) -> Any:
-    """softmax(score_mod(query @ key^T * scale), where block_mask allows) @ value, in tiles: memory is linear in the lengths.
+    """softmax(score_mod(query @ key^T * scale), where block_mask allows) @ value, in memory linear in the lengths.
 
-    query (B, Hq, L, E), key (B, Hkv, S, E) and value (B, Hkv, S, Ev) give (B, Hq, L, Ev); all three without B work too. Hkv is
-    Hq, or divides it with `enable_gqa`. `score_mod(score, b, h, q_idx, kv_idx)` changes scores; it is any code in operators
-    that computes each score from its arguments alone, and tensors it captures get gradients: learned biases, slopes, tables.
-    `block_mask`, from `create_block_mask`, says which blocks are computed at all. A row that may see nothing gives 0.
-    float16 and bfloat16 are computed in float32.
+    query (B, Hq, L, E), key (B, Hkv, S, E) and value (B, Hkv, S, Ev) give (B, Hq, L, Ev); all three without B work too.
+    Hkv is Hq, or divides it with `enable_gqa`. `score_mod(score, b, h, q_idx, kv_idx)` changes scores; it is any code
+    in operators that computes each score from its arguments alone, and tensors it captures get gradients: learned
+    biases, slopes, tables. `block_mask`, from `create_block_mask`, says which blocks are computed at all. A row that
+    may see nothing gives 0. float16 and bfloat16 are computed in float32.
 
     With `return_lse`, a pair: the output, and the log of the sum of exp(score) over the keys, (B, Hq, L), -inf for such
-    rows; `return_aux=AuxRequest(lse=True, max_scores=True)` returns an AuxOutput. `kernel_options` is accepted and ignored.
-    A gradient of the gradient is computed on the whole matrix, as is everything while a model is captured for export.
+    rows; `return_aux=AuxRequest(lse=True, max_scores=True)` returns an AuxOutput. `kernel_options` is accepted and
+    ignored. A gradient of the gradient is computed on the whole matrix, as is everything while a model is captured for
+    export.
 
     >>> import pappus as pp
     >>> q = pp.randn(1, 2, 5, 8, requires_grad=True)
@@ -118,12 +119,14 @@ def _check(query: Any, key: Any, value: Any, score_mod: Any, block_mask: Any, en
     if not sym_eq(heads, kv_heads):
         if not enable_gqa:
             raise ShapeError(
-                f"flex_attention: query has {heads} heads, key and value have {kv_heads}; make them equal, or share each key "
+                f"flex_attention: query has {heads} heads, key and value have {kv_heads}; make them equal, or share "
+                "each key "
                 "head among several query heads with enable_gqa=True"
             )
         if not is_symbolic(heads) and not is_symbolic(kv_heads) and (kv_heads == 0 or heads % kv_heads):
             raise ShapeError(
-                f"flex_attention: with enable_gqa the query heads ({heads}) must be a multiple of the key heads ({kv_heads})"
+                f"flex_attention: with enable_gqa the query heads ({heads}) must be a multiple of the key heads "
+                f"({kv_heads})"
             )
     if query.ndim == 4:
         b, others = query.shape[0], (key.shape[0], value.shape[0])
@@ -146,8 +149,10 @@ def _check_mask(query: Tensor, key: Tensor, mask: Any) -> None:
     *lead, q_len, kv_len = mask.shape
     if not sym_eq(query.shape[-2], q_len) or not sym_eq(key.shape[-2], kv_len):
         raise ShapeError(
-            f"flex_attention: block_mask was made for lengths ({q_len}, {kv_len}), query and key have ({query.shape[-2]}, "
-            f"{key.shape[-2]}); make one for these lengths, or crop it with block_mask._adjust(q_len, kv_len), which keeps the "
+            f"flex_attention: block_mask was made for lengths ({q_len}, {kv_len}), query and key have "
+            f"({query.shape[-2]}, "
+            f"{key.shape[-2]}); make one for these lengths, or crop it with block_mask._adjust(q_len, kv_len), which "
+            "keeps the "
             "upper left corner"
         )
     have = (1, *query.shape[:-2])[-2:]
@@ -193,16 +198,17 @@ class _FlexAttention(Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, score_mod: Any, mask: BlockMask | None, scale: float, *captured: Tensor
-    ) -> Any:
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, score_mod: Any, mask: BlockMask | None, scale: float,
+        *captured: Tensor,
+    ) -> Any:  # fmt: skip
         b, heads, length, width = q.shape
         kv_heads = k.shape[1]
         shared = heads // kv_heads if kv_heads else 1
         lead = (b, kv_heads, shared, length)
-        arrays = [np.broadcast_to(t._data, (b, *t._data.shape[1:])) for t in (k, v)]
+        keys, values = (np.broadcast_to(t._data, (b, *t._data.shape[1:])) for t in (k, v))
         tiling = Tiling(*lead, k.shape[2], mask)
         mask_mod = None if mask is None else mask.mask_mod
-        ctx.attention = Attention(q._data.reshape(*lead, width), *arrays, scale, score_mod, mask_mod, tiling)
+        ctx.attention = Attention(q._data.reshape(*lead, width), keys, values, scale, score_mod, mask_mod, tiling)
         ctx.options = (score_mod, mask, scale)
         ctx.random = default_generator.seed_value, default_generator.offset
         with np.errstate(all="ignore"):
@@ -241,9 +247,9 @@ class _FlexAttention(Function):
 def _twice_differentiable(ctx: Any, operands: Any, captured: list[Tensor], seeds: Any) -> Any:
     """The gradients with a history of their own: those of the same attention on the whole matrix."""
     score_mod, mask, scale = ctx.options
-    inner = [ops.alias(t) for t in operands]  # names of their own, even if q, k and v are one tensor
+    q, k, v = inner = [ops.alias(t) for t in operands]  # names of their own, even if all three are one tensor
     region = Region()
-    out, lse, _ = dense_attention(*inner, score_mod, mask, scale)
+    out, lse, _ = dense_attention(q, k, v, score_mod, mask, scale)
     pairs = [(t, g) for t, g in zip((out, lse), seeds, strict=True) if g is not None]
     found = region.gradients([t for t, _ in pairs], [g for _, g in pairs], create_graph=True)
     grads = [found.get(key_of(t)) for t in (*inner, *captured)]

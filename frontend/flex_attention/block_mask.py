@@ -1,4 +1,4 @@
-"""BlockMask: which blocks of an attention matrix are empty, partly allowed or full, and the function for the partial ones."""
+"""BlockMask: which blocks of an attention matrix are empty, partial or full, and the function for the partial ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..source import user_location
 from ..tensor import Tensor
 from .mods import MaskMod, noop_mask
 
-__all__ = ["EMPTY", "FULL", "PARTIAL", "BlockMask", "pair", "sliced_mask_mod"]
+__all__ = ["EMPTY", "FULL", "PARTIAL", "BlockMask", "of_kinds", "pair", "sliced_mask_mod"]
 
 EMPTY, PARTIAL, FULL = 0, 1, 2
 _FIELDS = (
@@ -26,14 +26,15 @@ def pair(size: Any) -> tuple[int, int]:
     """BLOCK_SIZE as (query rows, key columns). Raises ArgumentError unless it is a positive int or two."""
     items = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(items) != 2 or not all(isinstance(n, int) and n > 0 for n in items):
-        raise ArgumentError(f"BLOCK_SIZE must be a positive int or a pair of them, got {size!r}").at(None, user_location())
+        raise ArgumentError(f"BLOCK_SIZE must be a positive int or two of them, got {size!r}").at(None, user_location())
     return items
 
 
 def sliced_mask_mod(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
     """The mask function of an indexed BlockMask: there is none, since positions have shifted."""
     raise ArgumentError(
-        "flex_attention: this BlockMask was made by indexing another one, so its mask_mod does not know where it lies; set "
+        "flex_attention: this BlockMask was made by indexing another one, so its mask_mod does not know where it "
+        "lies; set "
         "block_mask.mask_mod (and block_mask.seq_lengths, if rows were taken), e.g. to a function that adds the offset"
     ).at(None, user_location())
 
@@ -55,10 +56,11 @@ def dense(counts: Any, indices: Any, columns: int) -> Any:
 class BlockMask:
     """A block-sparse attention mask: (B, H, query blocks, key blocks), each block empty, partial or full.
 
-    Made by `create_block_mask(mask_mod, B, H, Q_LEN, KV_LEN)`. `kv_num_blocks` (B, H, rows) counts the partial blocks of a row
-    and the first entries of `kv_indices` (B, H, rows, columns) name them; `full_kv_num_blocks` and `full_kv_indices` do so for
-    the full blocks, to which `mask_mod` is not applied. `q_num_blocks`, `q_indices`, `full_q_num_blocks` and
-    `full_q_indices` are the same by columns. Blocks in neither list are empty. B and H are 1 where all share one mask.
+    Made by `create_block_mask(mask_mod, B, H, Q_LEN, KV_LEN)`. `kv_num_blocks` (B, H, rows) counts the partial blocks
+    of a row and the first entries of `kv_indices` (B, H, rows, columns) name them; `full_kv_num_blocks` and
+    `full_kv_indices` do so for the full blocks, to which `mask_mod` is not applied. `q_num_blocks`, `q_indices`,
+    `full_q_num_blocks` and `full_q_indices` are the same by columns. Blocks in neither list are empty. B and H are 1
+    where all share one mask.
 
     >>> import pappus as pp
     >>> from pappus.frontend.flex_attention import create_block_mask
@@ -221,8 +223,12 @@ class BlockMask:
                 item = slice(item % n, item % n + 1)
             where.append(item._data if isinstance(item, Tensor) else item)
         lists = (self.kv_num_blocks, self.kv_indices, self.full_kv_num_blocks, self.full_kv_indices)
-        parts = [None if t is None else Tensor._from_data(t._data[tuple(where)]) for t in lists]
-        return BlockMask(self.seq_lengths, *parts, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=sliced_mask_mod)  # type: ignore[arg-type]
+        parts: list[Any] = [None if t is None else Tensor._from_data(t._data[tuple(where)]) for t in lists]
+        counts, indices, full_counts, full_indices = parts
+        return BlockMask(
+            self.seq_lengths, counts, indices, full_counts, full_indices,
+            BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=sliced_mask_mod,
+        )  # fmt: skip
 
     def _adjust(self, new_q_len: int, new_kv_len: int) -> BlockMask:
         """The upper left part, for shorter sequences: right for masks that depend on positions alone."""
@@ -231,8 +237,7 @@ class BlockMask:
         return self._with(kinds, (new_q_len, new_kv_len))
 
     def _with(self, kinds: Any, seq_lengths: tuple[int, int]) -> BlockMask:
-        full = ordered(kinds == FULL) if self.full_kv_indices is not None else (None, None)
-        out = BlockMask(seq_lengths, *ordered(kinds == PARTIAL), *full, BLOCK_SIZE=self.BLOCK_SIZE, mask_mod=self.mask_mod)
+        out = of_kinds(kinds, seq_lengths, self.BLOCK_SIZE, self.mask_mod, self.full_kv_indices is not None)
         out.from_mask_mod = self.from_mask_mod
         return out
 
@@ -241,12 +246,14 @@ class BlockMask:
     def to_string(self, grid_size: Any = (20, 20), limit: int = 4) -> str:
         """A picture: two characters per block, full ones dark, partial ones light.
 
-        At most `grid_size` rows and columns (-1 for all): a larger mask is drawn coarser, a cell being dark or blank where all
-        of its blocks are. At most `limit` of the batches and heads are drawn.
+        At most `grid_size` rows and columns (-1 for all): a larger mask is drawn coarser, a cell being dark or blank
+        where all of its blocks are. At most `limit` of the batches and heads are drawn.
         """
         kinds = self.kinds()
         *batch, rows, columns = kinds.shape
-        most = (rows, columns) if grid_size == -1 else grid_size if isinstance(grid_size, tuple) else (grid_size, grid_size)
+        most = grid_size if isinstance(grid_size, tuple) else (grid_size, grid_size)
+        if grid_size == -1:
+            most = (rows, columns)
         steps = [max(1, -(-n // max(1, m))) for n, m in zip((rows, columns), most, strict=True)]
         parts: list[str] = []
         for count, at in enumerate(itertools.product(*map(range, batch))):
@@ -271,6 +278,15 @@ class BlockMask:
             f"BlockMask(\n{fields}    BLOCK_SIZE={self.BLOCK_SIZE},\n    shape={self.shape},\n"
             f"    sparsity={self.sparsity():.2f}%,\n    mask_mod={name}\n)"
         )
+
+
+def of_kinds(kinds: Any, seq_lengths: tuple[int, int], size: Any, mask_mod: MaskMod, separate_full: bool) -> BlockMask:
+    """The mask whose blocks have these kinds; full ones count as partial ones unless `separate_full`."""
+    full_counts, full_indices = ordered(kinds == FULL) if separate_full else (None, None)
+    counts, indices = ordered(kinds == PARTIAL if separate_full else kinds != EMPTY)
+    return BlockMask(
+        seq_lengths, counts, indices, full_counts, full_indices, BLOCK_SIZE=size, mask_mod=mask_mod
+    )  # fmt: skip
 
 
 def _lines(kinds: Any, row_step: int, column_step: int) -> Iterator[str]:

@@ -35,7 +35,8 @@ class Captured:
     def _sum(self, key: Key) -> Any:
         if key not in self.sums:
             raise AutogradError(
-                "flex_attention: score_mod used a tensor that requires grad for some positions only, so its gradient is not "
+                "flex_attention: score_mod used a tensor that requires grad for some positions only, so its gradient "
+                "is not "
                 "known to be wanted; use the same tensors for every position (choose with pp.where, not with if)"
             ).at(None, user_location())
         return self.sums[key]
@@ -59,8 +60,8 @@ class Captured:
 def scatter_add(target: Any, indices: list[Any], values: Any) -> None:
     """target[indices] += values with repeated positions added up; `indices` has one integer array per dimension.
 
-    Dimensions along which the position does not change are summed first; then positions become numbers, and those between the
-    smallest and the largest are counted with weights, in float64.
+    Dimensions along which the position does not change are summed first; then positions become numbers, and those
+    between the smallest and the largest are counted with weights, in float64.
 
     >>> table = np.zeros((2, 3))
     >>> scatter_add(table, [np.array([[0], [1]]), np.array([[2, 2, 0]])], np.ones((2, 3)))

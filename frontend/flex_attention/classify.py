@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError, PappusError
 from ..source import user_location
-from .block_mask import EMPTY, FULL, PARTIAL, BlockMask, ordered, pair
+from .block_mask import EMPTY, FULL, PARTIAL, BlockMask, of_kinds, pair
 from .mods import MaskMod, call_mask, describe_mod, index_tensors, takes_score
 
 __all__ = ["create_block_mask"]
@@ -30,11 +30,12 @@ def create_block_mask(
 ) -> BlockMask:
     """The BlockMask of a mask function for B batches and H heads (None: the function does not depend on them).
 
-    `mask_mod(b, h, q_idx, kv_idx)` says with True where attention is allowed; see pappus.frontend.flex_attention.mods for
-    the shapes it is called with. `BLOCK_SIZE` is one int or (query rows, key columns). `device` is accepted and ignored.
-    With `separate_full_blocks=False` full blocks count as partial ones.
+    `mask_mod(b, h, q_idx, kv_idx)` says with True where attention is allowed; see pappus.frontend.flex_attention.mods
+    for the shapes it is called with. `BLOCK_SIZE` is one int or (query rows, key columns). `device` is accepted and
+    ignored. With `separate_full_blocks=False` full blocks count as partial ones.
 
-    Memory is a few MB and the result. Time is that of evaluating the function on all Q_LEN * KV_LEN positions in pieces.
+    Memory is a few MB and the result. Time is that of evaluating the function on all Q_LEN * KV_LEN positions in
+    pieces.
 
     >>> create_block_mask(lambda b, h, q_idx, kv_idx: q_idx >= kv_idx, None, None, 300, 300).kv_num_blocks.tolist()
     [[[1, 1, 1]]]
@@ -49,10 +50,7 @@ def create_block_mask(
             raise ArgumentError(f"create_block_mask: {name} must be an int >= 0, got {n!r}").at(None, user_location())
     lengths = (1 if B is None else B, 1 if H is None else H, Q_LEN, KV_LEN)
     kinds = classify(mask_mod, lengths, size)
-    if not separate_full_blocks:
-        kinds = np.minimum(kinds, PARTIAL)
-    full = ordered(kinds == FULL) if separate_full_blocks else (None, None)
-    out = BlockMask((Q_LEN, KV_LEN), *ordered(kinds == PARTIAL), *full, BLOCK_SIZE=size, mask_mod=mask_mod)
+    out = of_kinds(kinds, (Q_LEN, KV_LEN), size, mask_mod, separate_full_blocks)
     out.from_mask_mod = True
     return out
 
@@ -101,7 +99,7 @@ def _look(mask_mod: MaskMod, part: Part, size: tuple[int, int]) -> Any:
     indices = index_tensors(*[np.arange(s.start, s.stop) for s in part])
     shape = tuple(s.stop - s.start for s in part)
     mask = np.broadcast_to(call_mask(mask_mod, indices), shape)
-    rows, columns = (np.arange(0, n, s) for n, s in zip(shape[2:], size, strict=True))
+    columns = np.arange(0, shape[3], size[1])
     some = np.logical_or.reduceat(_rows(mask, size[0], np.logical_or), columns, -1)
     every = np.logical_and.reduceat(_rows(mask, size[0], np.logical_and), columns, -1)
     return np.where(every, FULL, np.where(some, PARTIAL, EMPTY)).astype(np.uint8)

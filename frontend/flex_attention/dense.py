@@ -1,4 +1,4 @@
-"""The same attention in plain operators on the whole matrix: what a capture records, and what is differentiated twice."""
+"""The same attention in plain operators on the whole matrix: what is captured, and what is differentiated twice."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 """The tiles' arithmetic: online softmax forward, recomputed scores backward, in numpy.
 
-Forward keeps, per query row, the largest score so far, the sum of exponentials and the weighted sum of values, and rescales
-the last two when a tile raises the first. It saves the log of the sum of exponentials (lse). Backward computes each tile's
-scores again, P = exp(score - lse), and with D = rowsum(dO * O) - dlse:
+Forward keeps, per query row, the largest score so far, the sum of exponentials and the weighted sum of values, and
+rescales the last two when a tile raises the first. It saves the log of the sum of exponentials (lse). Backward computes
+each tile's scores again, P = exp(score - lse), and with D = rowsum(dO * O) - dlse:
 
     dV += P^T dO      dS = P * (dO V^T - D)      dQ += dscore K      dK += dscore^T Q
 
-where dscore is dS sent back through score_mod by the tile's own tape, which also gives the gradients of what score_mod has
-captured. See T. Dao, "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", 2023.
+where dscore is dS sent back through score_mod by the tile's own tape, which also gives the gradients of what score_mod
+has captured. See T. Dao, "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", 2023.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from .mods import MaskMod, ScoreMod, call_mask, call_score, index_tensors
 from .tiles import Group, Tiling
 
 __all__ = ["Attention"]
+
+Runs = list[tuple[slice, bool]]
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Attention:
         b, h, q, kv = self.positions
         return index_tensors(b[group.batch], h[group.kv_heads, group.q_heads], q[rows], kv[columns])
 
-    def _tiles(self, group: Group, rows: slice, runs: list[tuple[slice, bool]], q: Any, record: bool) -> Iterator[_Tile]:
+    def _tiles(self, group: Group, rows: slice, runs: Runs, q: Any, record: bool) -> Iterator[_Tile]:
         """The tiles of a row of tiles with their scores after score_mod and mask_mod; `q` is scaled."""
         for columns, partial in runs:
             keys = self.k[group.batch, group.kv_heads, columns]
@@ -107,9 +109,11 @@ class Attention:
                         array[where] = part.reshape(array[where].shape)
         return out, lse, top
 
-    def _forward_rows(self, group: Group, rows: slice, runs: list[tuple[slice, bool]]) -> tuple[Any, Any, Any]:
+    def _forward_rows(self, group: Group, rows: slice, runs: Runs) -> tuple[Any, Any, Any]:
         q = self._rows_of(self.q, group, rows) * self.scale
-        most = total = weighted = None
+        most: Any = None
+        total: Any = None
+        weighted: Any = None
         for tile in self._tiles(group, rows, runs, q, False):
             here = tile.scores.max(-1, keepdims=True)
             values = self.v[group.batch, group.kv_heads, tile.columns]

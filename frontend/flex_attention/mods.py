@@ -1,8 +1,8 @@
 """Score and mask functions: how they are called on a tile, and what is checked of what they return.
 
-Both are written for one score: `score_mod(score, b, h, q_idx, kv_idx)` and `mask_mod(b, h, q_idx, kv_idx)`. They are called
-for many at once: b is (B, 1, 1, 1), h (1, H, 1, 1), q_idx (1, 1, Q, 1) and kv_idx (1, 1, 1, K), so that operators broadcast
-and `table[h, q_idx - kv_idx]` gathers.
+Both are written for one score: `score_mod(score, b, h, q_idx, kv_idx)` and `mask_mod(b, h, q_idx, kv_idx)`. They are
+called for many at once: b is (B, 1, 1, 1), h (1, H, 1, 1), q_idx (1, 1, Q, 1) and kv_idx (1, 1, 1, K), so that
+operators broadcast and `table[h, q_idx - kv_idx]` gathers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from ..source import format_location, user_location
 from ..tape import state
 from ..tensor import Tensor
 
-__all__ = ["MaskMod", "ScoreMod", "and_masks", "call_mask", "call_mask_tensor", "call_score", "create_mask", "index_tensors", "noop_mask", "or_masks"]
+__all__ = [
+    "MaskMod", "ScoreMod", "and_masks", "call_mask", "call_mask_tensor", "call_score", "create_mask", "describe_mod",
+    "index_tensors", "noop_mask", "or_masks", "takes_score",
+]  # fmt: skip
 
 MaskMod = Callable[[Any, Any, Any, Any], Any]
 ScoreMod = Callable[[Any, Any, Any, Any, Any], Any]
@@ -114,11 +117,13 @@ def call_mask_tensor(mod: MaskMod, indices: tuple[Tensor, ...]) -> Tensor:
         return Tensor._from_data(np.asarray(found))
     if not isinstance(found, Tensor):
         raise ArgumentError(
-            f"flex_attention: mask_mod {describe_mod(mod)} returned {type(found).__name__}; it must return a bool tensor"
+            f"flex_attention: mask_mod {describe_mod(mod)} returned {type(found).__name__}; it must return a bool "
+            "tensor"
         ).at(None, user_location())
     if found.dtype.name != "bool":
         raise DTypeError(
-            f"flex_attention: mask_mod {describe_mod(mod)} returned {found.dtype.name}; it must return bool (True where "
+            f"flex_attention: mask_mod {describe_mod(mod)} returned {found.dtype.name}; it must return bool (True "
+            "where "
             "attention is allowed): compare, e.g. q_idx >= kv_idx. Numbers to be added to scores belong into score_mod"
         ).at(None, user_location())
     _need_fit("mask_mod", mod, found, _tile_shape(indices), "(b, h, q_idx, kv_idx)")
@@ -133,15 +138,17 @@ def call_score(mod: ScoreMod, score: Tensor, indices: tuple[Tensor, ...]) -> Ten
     found = _run("score_mod", mod, (score, *indices), indices)
     if not isinstance(found, Tensor):
         raise ArgumentError(
-            f"flex_attention: score_mod {describe_mod(mod)} returned {type(found).__name__}; it must return the changed score"
+            f"flex_attention: score_mod {describe_mod(mod)} returned {type(found).__name__}; it must return the "
+            "changed score"
         ).at(None, user_location())
     if not found.dtype.is_floating_point:
         raise DTypeError(
-            f"flex_attention: score_mod {describe_mod(mod)} returned {found.dtype.name}; it must return a floating-point "
+            f"flex_attention: score_mod {describe_mod(mod)} returned {found.dtype.name}; it must return a "
+            "floating-point "
             "score. To forbid attention use mask_mod, or pp.where(allowed, score, -float('inf'))"
         ).at(None, user_location())
     _need_fit("score_mod", mod, found, score._data.shape, "(score, b, h, q_idx, kv_idx)")
-    return found if found.dtype is score.dtype else ops.to_dtype(found, score.dtype)  # type: ignore[no-any-return]
+    return found if found.dtype is score.dtype else ops.to_dtype(found, score.dtype)
 
 
 def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, ...]) -> Any:
@@ -150,8 +157,10 @@ def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, .
         return mod(*args)
     except (ShapeError, DimError) as error:
         error.message += (
-            f"\n  in {kind} {describe_mod(mod)}, called on a tile of shape {list(_tile_shape(indices))} [batch, head, query, "
-            "key], which the index tensors broadcast to: index with all positions at once, table[h, q_idx - kv_idx] and not "
+            f"\n  in {kind} {describe_mod(mod)}, called on a tile of shape {list(_tile_shape(indices))} [batch, head, "
+            "query, "
+            "key], which the index tensors broadcast to: index with all positions at once, table[h, q_idx - kv_idx] "
+            "and not "
             "table[h][q_idx]"
         )
         raise
@@ -170,7 +179,8 @@ def _need_fit(kind: str, mod: Any, found: Tensor, shape: tuple[Any, ...], parame
         return
     raise ShapeError(
         f"flex_attention: {kind} {describe_mod(mod)} returned shape {list(have)} for a tile of shape {list(shape)} "
-        f"[batch, head, query, key]; it must compute each score from {parameters} alone. Index tensors with all positions "
+        f"[batch, head, query, key]; it must compute each score from {parameters} alone. Index tensors with all "
+        "positions "
         "at once, table[h, q_idx - kv_idx] and not table[h][q_idx], and do not reduce or reshape"
     ).at(None, user_location())
 
@@ -219,6 +229,7 @@ def takes_score(mod: Any) -> bool:
     if required <= 4 <= len(positional):
         return False
     raise ArgumentError(
-        f"flex_attention: {describe_mod(mod)} takes {required} arguments; a mask function takes (b, h, q_idx, kv_idx), a "
+        f"flex_attention: {describe_mod(mod)} takes {required} arguments; a mask function takes (b, h, q_idx, "
+        "kv_idx), a "
         "score function (score, b, h, q_idx, kv_idx)"
     ).at(None, user_location())

@@ -1,8 +1,8 @@
 """How the attention matrix is cut: groups of heads that share blocks, tiles of query rows, runs of key columns.
 
-Everything works on queries viewed as (B, Hkv, G, L, E), G query heads to a key head, so that the heads of a group are one
-matrix of G * rows rows per key head, and on runs of neighbouring blocks of one kind, so that a tile is large enough for a
-matrix product and small enough for the cache, whatever the block size is.
+Everything works on queries viewed as (B, Hkv, G, L, E), G query heads to a key head, so that the heads of a group are
+one matrix of G * rows rows per key head, and on runs of neighbouring blocks of one kind, so that a tile is large enough
+for a matrix product and small enough for the cache, whatever the block size is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COLUMNS = 128  # key columns of a tile that heads are grouped for
 
 @dataclass(frozen=True)
 class Group:
-    """Heads that are computed together: slices of the batch, of the key heads and of the query heads of each; blocks."""
+    """Heads that are computed together: slices of the batch, of the key heads and of the query heads of each."""
 
     batch: slice
     kv_heads: slice
@@ -91,7 +91,7 @@ class Tiling:
                 yield slice(at, min(at + height, stop)), runs
 
     def _runs(self, kinds: Any, size: int, most: int) -> Iterator[tuple[slice, bool]]:
-        """Neighbouring blocks of one kind as slices of the keys, none longer than `most`, which is rounded to blocks."""
+        """Neighbouring blocks of one kind as slices of the keys, none longer than `most`, rounded to blocks."""
         if not self.kv_len:
             return
         if most > size:

@@ -1,0 +1,210 @@
+"""Block masks: which blocks there are, pictures, parts; and what FlexAttention says of wrong arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from flex_reference import EXAMPLES, MASKS, agree, leaf, operands, reference, values_and_grads
+
+import pappus as pp
+from pappus.nn.attention.flex_attention import (
+    AuxRequest,
+    BlockMask,
+    and_masks,
+    create_block_mask,
+    create_mask,
+    flex_attention,
+    noop_mask,
+    or_masks,
+)
+
+# -- block masks ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MASKS)
+@pytest.mark.parametrize("block", [1, 4, 5, 16, (3, 20), 64])
+def test_blocks_against_the_dense_mask(name: str, block: Any) -> None:
+    mask_mod = MASKS[name]
+    mask = create_block_mask(mask_mod, None, None, 37, 37, BLOCK_SIZE=block)
+    dense = create_mask(mask_mod, None, None, 37, 37).numpy()[0, 0]
+    kinds = mask.kinds()[0, 0]
+    rows, columns = mask.BLOCK_SIZE
+    for r in range(kinds.shape[0]):
+        for c in range(kinds.shape[1]):
+            part = dense[r * rows : (r + 1) * rows, c * columns : (c + 1) * columns]
+            assert kinds[r, c] == (2 if part.all() else 1 if part.any() else 0)
+    assert mask.shape == (1, 1, 37, 37)
+    assert mask.sparsity() == pytest.approx(100 * (kinds == 0).mean())
+    np.testing.assert_array_equal(mask.to_dense().numpy()[0, 0], kinds > 0)
+
+
+def test_large_masks_are_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pappus.frontend.flex_attention import classify
+
+    def mask_mod(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        return (q_idx * 7 + kv_idx * 3 + h * 5 + b) % 11 > 2 + q_idx // 9
+
+    whole = create_block_mask(mask_mod, 3, 2, 53, 61, BLOCK_SIZE=(6, 4)).kinds()
+    for chunk in (1, 40, 500):
+        monkeypatch.setattr(classify, "_CHUNK", chunk)
+        np.testing.assert_array_equal(create_block_mask(mask_mod, 3, 2, 53, 61, BLOCK_SIZE=(6, 4)).kinds(), whole)
+
+
+def test_fields_of_a_block_mask() -> None:
+    mask = create_block_mask(EXAMPLES.causal, None, 2, 64, 96, BLOCK_SIZE=32)
+    assert mask.kv_num_blocks.tolist() == [[[1, 1], [1, 1]]] and mask.kv_num_blocks.dtype is pp.int32
+    assert mask.kv_indices[0, 0, :, 0].tolist() == [0, 1]
+    assert mask.full_kv_num_blocks.tolist() == [[[0, 1], [0, 1]]]
+    assert mask.full_kv_indices[0, 1, 1].tolist() == [0, 1, 2]
+    assert mask.q_num_blocks.tolist() == [[[1, 1, 0], [1, 1, 0]]]
+    assert mask.full_q_num_blocks.tolist() == [[[1, 0, 0], [1, 0, 0]]] and mask.full_q_indices[0, 0, 0, 0].item() == 1
+    assert mask.BLOCK_SIZE == (32, 32) and mask.seq_lengths == (64, 96) and mask.numel() == 2 * 64 * 96
+    together = create_block_mask(EXAMPLES.causal, None, None, 64, 96, BLOCK_SIZE=32, separate_full_blocks=False)
+    assert together.full_kv_num_blocks is None and together.kv_num_blocks.tolist() == [[[1, 2]]]
+    assert together.full_q_indices is None and together.q_num_blocks.tolist() == [[[2, 1, 0]]]
+    q, k, v = operands(1, 1, 1, 64, 96)
+    agree(
+        values_and_grads(lambda: flex_attention(q, k, v, None, together, return_lse=True), [q, k, v]),
+        values_and_grads(lambda: reference(q, k, v, None, EXAMPLES.causal), [q, k, v]), pp.float64,
+    )  # fmt: skip
+
+
+def test_picture() -> None:
+    mask = create_block_mask(EXAMPLES.sliding_window(40), None, None, 96, 96, BLOCK_SIZE=16)
+    assert str(mask).split("\n")[1:-1] == [
+        "(0, 0)", "░░", "██░░", "░░██░░", "░░░░██░░", "  ░░░░██░░", "    ░░░░██░░",
+    ]  # fmt: skip
+    assert mask.to_string(grid_size=2).split("\n")[1:3] == ["░░", "░░░░"]
+    assert mask.to_string(-1) == mask.to_string((6, 6))
+    many = create_block_mask(EXAMPLES.causal, 3, 2, 16, 16)
+    assert many.to_string().count("░░") == 4 and "limit=N" in many.to_string()
+    assert many.to_string(limit=6).count("░░") == 6
+    assert "mask_mod=causal" in repr(many) and "kv_indices=pappus.Size([3, 2, 1, 1])" in repr(many)
+
+
+def test_index_and_adjust() -> None:
+    mask = create_block_mask(lambda b, h, q, k: q >= k + 16 * b, 2, None, 64, 64, BLOCK_SIZE=16)
+    part = mask[1]
+    assert part.kv_num_blocks.shape == (1, 1, 4) and part.kv_num_blocks.tolist() == mask[-1].kv_num_blocks.tolist()
+    assert mask[:, 0, pp.tensor([2])].kv_indices.shape == (2, 1, 1, 4)
+    part.mask_mod = lambda b, h, q, k: q >= k + 16
+    q, k, v = operands(1, 2, 2, 64, 64)
+    expected, _ = reference(q, k, v, None, part.mask_mod)
+    found = flex_attention(q, k, v, None, part)
+    np.testing.assert_allclose(found.detach().numpy(), expected.detach().numpy(), atol=1e-12)
+    with pytest.raises(pp.PappusError, match="index 2 is out of range for dimension 0 of size 2"):
+        mask[2]
+    shorter = mask._adjust(40, 33)
+    assert shorter.shape == (2, 1, 40, 33)
+    np.testing.assert_array_equal(shorter.kinds(), mask.kinds()[:, :, :3, :3])
+
+
+def test_blocks_given_as_lists() -> None:
+    """Only listed blocks are computed; without a mask function all of each."""
+    counts, indices = pp.tensor([[[1, 2]]], dtype=pp.int32), pp.tensor([[[[1, 0], [0, 1]]]], dtype=pp.int32)
+    mask = BlockMask.from_kv_blocks(counts, indices, BLOCK_SIZE=8)
+    assert mask.shape == (1, 1, 16, 16) and mask.sparsity() == 25.0
+    q, k, v = operands(1, 2, 2, 16, 16)
+
+    def same(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        return (q_idx >= 8) | (kv_idx >= 8)
+
+    agree(
+        values_and_grads(lambda: flex_attention(q, k, v, None, mask, return_lse=True), [q, k, v]),
+        values_and_grads(lambda: reference(q, k, v, None, same), [q, k, v]), pp.float64,
+    )  # fmt: skip
+    with pytest.raises(pp.PappusError, match=r"counts \(..., rows\), got \[1, 1, 2, 2\] and \[1, 2\]"):
+        BlockMask.from_kv_blocks(counts[0], indices)
+
+
+def test_masks_combined() -> None:
+    assert not create_mask(or_masks(), None, None, 2, 2).numpy().any()
+    assert create_mask(and_masks(), None, None, 2, 2).numpy().all()
+    near = and_masks(EXAMPLES.causal, lambda b, h, q, k: q - k < 2)
+    both = or_masks(near, lambda b, h, q, k: k == 0)
+    found = create_mask(both, None, None, 4, 4).numpy()[0, 0].astype(int).tolist()
+    assert found == [[1, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 1, 1]]
+    score = create_mask(lambda s, b, h, q, k: pp.where(q >= k, s, -math.inf), 2, 3, 4, 4).numpy()
+    np.testing.assert_array_equal(score, np.broadcast_to(np.tril(np.ones((4, 4), bool)), (2, 3, 4, 4)))
+
+
+# -- errors ---------------------------------------------------------------------------------------
+
+
+def wrong_shape(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    return score.sum(-1)
+
+
+def float_mask(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    return (q_idx >= kv_idx).float()
+
+
+T = pp.ones
+Q3 = T(3, 4, 5, 8)
+Q = T(2, 4, 5, 8)
+TABLE = T(4, 9)
+SMALL = create_block_mask(noop_mask, 3, 2, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: flex_attention(Q, T(2, 4, 5, 7), Q), r"same width, got \[2, 4, 5, 8\], \[2, 4, 5, 7\]"),
+        (lambda: flex_attention(Q, T(2, 4, 6, 8), Q), "same heads and length"),
+        (lambda: flex_attention(Q, T(2, 2, 5, 8), T(2, 2, 5, 8)), "query has 4 heads, key and value.*enable_gqa=True"),
+        (lambda: flex_attention(Q, T(2, 3, 5, 8), T(2, 3, 5, 8), enable_gqa=True), r"\(4\) must be a multiple.*\(3\)"),
+        (lambda: flex_attention(Q, T(3, 4, 5, 8), T(3, 4, 5, 8)), "batch size, or 1"),
+        (lambda: flex_attention(Q[0, 0], Q[0, 0], Q[0, 0]), r"\(batch, heads, length, width\).*\[5, 8\]"),
+        (lambda: flex_attention(Q, Q.double(), Q), "same floating-point type, got float32, float64 and float32"),
+        (lambda: flex_attention(Q.long(), Q.long(), Q.long()), "floating-point type, got int64"),
+        (lambda: flex_attention(Q, Q.numpy(), Q), "key must be a Tensor, got ndarray"),
+        (lambda: flex_attention(Q, Q, Q, "causal"), "score_mod must be a function, got str"),
+        (lambda: flex_attention(Q, Q, Q, wrong_shape), r"'wrong_shape' \(defined at .*test_flex_block_mask.py:\d+\) "
+         r"returned shape \[2, 4, 5\] for a tile of shape \[2, 4, 5, 5\]"),
+        (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: TABLE[h][q]), r"table\[h, q_idx - kv_idx\] and not"),
+        (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: q >= k), "returned bool; it must return a float"),
+        (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: None), "returned NoneType"),
+        (lambda: flex_attention(Q, Q, Q, block_mask=EXAMPLES.causal), "must be a BlockMask, got function.*create_bl"),
+        (lambda: flex_attention(Q, Q, Q, block_mask=create_block_mask(noop_mask, None, None, 9, 9)),
+         r"made for lengths \(9, 9\), query and key have \(5, 5\).*_adjust"),
+        (lambda: flex_attention(Q, Q, Q, block_mask=SMALL), "made for 3 batches, query has 2"),
+        (lambda: flex_attention(Q3, Q3, Q3, block_mask=SMALL), "made for 2 heads, query has 4"),
+        (lambda: flex_attention(Q, Q, Q, block_mask=create_block_mask(noop_mask, 2, 4, 5, 5)[0]), "made by indexing"),
+        (lambda: flex_attention(Q, Q, Q, return_lse=True, return_aux=AuxRequest()), "return_lse or return_aux, not"),
+        (lambda: create_block_mask(float_mask, None, None, 5, 5), r"'float_mask' \(defined at .*py:\d+\) returned fl"),
+        (lambda: create_block_mask(lambda b, h, q, k: q >= k[0, 0, 0, :3], None, None, 5, 5),
+         r"returned shape \[1, 1, 5, 3\] for a tile of shape \[1, 1, 5, 5\]"),
+        (lambda: create_block_mask(wrong_shape, None, None, 5, 5), "needs a mask function"),
+        (lambda: create_block_mask(lambda q, k: q >= k, None, None, 5, 5), "takes 2 arguments; a mask function takes"),
+        (lambda: create_block_mask(noop_mask, None, None, 5, 5, BLOCK_SIZE=0), "BLOCK_SIZE must be a positive int"),
+        (lambda: create_block_mask(noop_mask, None, None, 5, -5), "KV_LEN must be an int >= 0, got -5"),
+        (lambda: and_masks(noop_mask, 3), "and_masks: takes mask functions"),
+        (lambda: or_masks(True), "or_masks: takes mask functions"),
+    ],
+)  # fmt: skip
+def test_messages(call: Any, message: str) -> None:
+    with pytest.raises(pp.PappusError, match=message) as caught:
+        call()
+    assert "test_flex_block_mask.py:" in str(caught.value)
+
+
+def test_error_in_the_users_function_names_its_line() -> None:
+    def mod(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        return score + TABLE[h, q_idx + 40]
+
+    with pytest.raises(IndexError, match=r"test_flex_block_mask.py"):
+        flex_attention(Q, Q, Q, mod)
+
+
+def test_captured_tensor_used_for_some_positions_only() -> None:
+    late = leaf(1)
+    q, k, v = operands(1, 1, 1, 300, 300)
+
+    def mod(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        return score + late if int(q_idx.max()) > 200 else score
+
+    with pytest.raises(pp.AutogradError, match=r"for some positions only.*pp.where"):
+        flex_attention(q, k, v, mod).sum().backward()
