@@ -57,13 +57,13 @@ def wrap_dim(dim: Any, rank: int) -> int:
 
 
 def wrap_dims(dims: Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Dimension numbers in 0..rank-1, each at most once; None and () mean all."""
+    """Dimension numbers in 0..rank-1, each at most once; None and () mean all. A 0-d tensor has none, though 0 is accepted."""
     if dims is None or len(dims) == 0:
         return tuple(range(rank))
     found = tuple(wrap_dim(d, rank) for d in dims)
     if len(set(found)) != len(found):
         raise DimError(f"dimension named twice in {list(dims)} for a tensor of {rank} dimensions")
-    return found
+    return found if rank else ()
 
 
 def numel(shape: Sequence[Any]) -> Any:

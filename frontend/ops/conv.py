@@ -150,12 +150,17 @@ def _convolution_vjp(
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     spatial = len(weight.shape) - 2
     kernel = tuple(weight.shape[2:])
-    stride, padding, dilation = (v * spatial if len(v) == 1 else v for v in (stride, padding, dilation))
+    stride, padding, dilation, output_padding = (
+        v * spatial if len(v) == 1 else v for v in (stride, padding, dilation, output_padding)
+    )
     common = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     grad_input = grad_weight = grad_bias = None
     if _needs(input):
         if transposed:
             grad_input = convolution(g, weight, None, **common)
+            for d, extra in enumerate(output_padding, 2):  # windows that begin in the output's padding belong to no input
+                if extra:
+                    grad_input = grad_input.narrow(d, 0, input.shape[d])
         else:
             extra = tuple(
                 n - ((o - 1) * s - 2 * p + d * (k - 1) + 1)

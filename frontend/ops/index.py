@@ -41,10 +41,10 @@ def _in_range(name: str, index: Any, size: int, dim: int) -> Any:
 def _gather_spec(x: Any, index: Any, dim: Any) -> Spec:
     _need_index("gather", index)
     at = wrap_dim(dim, len(x.shape))
-    if len(index.shape) != len(x.shape) and not (len(x.shape) == 0 or len(index.shape) == 0):
+    if len(index.shape) != len(x.shape) and len(x.shape) and len(index.shape) and 0 not in index.shape:
         raise ShapeError(f"gather: index has {len(index.shape)} dimensions, self has {len(x.shape)}; they must be equal")
     for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=False)):
-        if d != at and type(n) is int and type(m) is int and n > m:
+        if d != at and type(n) is int and type(m) is int and n > m and 0 not in index.shape:
             raise ShapeError(f"gather: index of shape {list(index.shape)} exceeds self {list(x.shape)} in dimension {d}")
     return Spec(tuple(index.shape), x.dtype)
 
@@ -55,6 +55,8 @@ def _cut(x: Any, index: Any, dim: int) -> Any:
 
 
 def _gather_kernel(xp: Any, x: Any, index: Any, dim: Any) -> Any:
+    if index.size == 0:
+        return np.empty(index.shape, x.dtype)
     if x.ndim == 0 or index.ndim == 0:
         return x.reshape(-1)[_in_range("gather", index.reshape(-1), x.size, 0)].reshape(index.shape)
     dim %= x.ndim
@@ -91,6 +93,7 @@ def take_along_dim(self: Any, indices: Any, dim: Any = None) -> Any:
     if dim is None:
         return gather(flatten(self), 0, flatten(indices))
     at = wrap_dim(dim, len(self.shape))
+    indices = where(indices < 0, indices + self.shape[at], indices)
     shape = list(broadcast([1 if d == at else n for d, n in enumerate(self.shape)],
                            [1 if d == at else n for d, n in enumerate(indices.shape)]))  # fmt: skip
     return gather(
@@ -104,7 +107,10 @@ def _scatter_spec(x: Any, index: Any, src: Any, dim: Any) -> Spec:
     if src.dtype is not x.dtype:
         raise DTypeError(f"scatter: self has type {x.dtype}, src has {src.dtype}; convert src with .to(self.dtype)")
     wrap_dim(dim, len(x.shape))
-    if len(index.shape) != len(x.shape) or (src.shape and len(src.shape) != len(x.shape)):
+    rank = max(len(x.shape), 1)  # a 0-d tensor counts as one of a single element
+    if 0 in index.shape:
+        return Spec(tuple(x.shape), x.dtype)
+    if max(len(index.shape), 1) != rank or (src.shape and len(src.shape) != rank):
         raise ShapeError(
             f"scatter: self {list(x.shape)}, index {list(index.shape)} and src {list(src.shape)} must have as many dimensions"
         )
@@ -497,6 +503,8 @@ def unique(self: Any, sorted: bool = True, return_inverse: bool = False, return_
 @function(method=True)
 def index_add(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """self with the slices of `source` added at the indices along `dim`."""
+    if not self.shape:
+        return view(index_add(view(self, (1,)), 0, index, view(source, (1,)), alpha=alpha), ())
     at = wrap_dim(dim, len(self.shape))
     wide = expand(view(index, (1,) * at + (-1,) + (1,) * (len(self.shape) - at - 1)), tuple(source.shape))
     return scatter_add(self, at, wide, source if alpha == 1 else source * alpha)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
 from ._names import function
 from ._samples import floats
-from ._shapes import broadcast, promoted
+from ._shapes import broadcast, numel, promoted
 from .pointwise import add, mul
 from .reduce import sum
 from .shape import permute, reshape, transpose, unsqueeze, view
@@ -41,8 +42,13 @@ def _matmul_kernel(xp: Any, a: Any, b: Any) -> Any:
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:  # one large product instead of a loop of small ones
-        return np.matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
+        return np.matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
+
+
+def _rows(x: Any) -> Any:
+    """All dimensions but the last joined into one."""
+    return x if len(x.shape) == 2 else reshape(x, (numel(x.shape[:-1]), x.shape[-1]))
 
 
 def _matmul_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
@@ -63,7 +69,7 @@ def _matmul_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
         elif rb == 1:
             gb = sum(mul(a, unsqueeze(g, -1)), (-2,))
         elif ra > 2 and rb == 2:
-            gb = matmul(transpose(reshape(a, (-1, a.shape[-1])), 0, 1), reshape(g, (-1, g.shape[-1])))
+            gb = matmul(transpose(_rows(a), 0, 1), _rows(g))
         else:
             gb = matmul(transpose(a, -2, -1), g)
     return ga, gb
@@ -166,9 +172,9 @@ def _linear_vjp(g: Any, _out: Any, x: Any, weight: Any, _bias: Any = None) -> An
         return mul(g_, weight), gw, g
     gx = matmul(g, weight) if x.requires_grad else None
     gw = gb = None
-    rows = reshape(g, (-1, g.shape[-1])) if len(g.shape) != 2 else g
+    rows = _rows(g)
     if weight.requires_grad:
-        gw = matmul(transpose(rows, 0, 1), reshape(x, (-1, x.shape[-1])) if len(x.shape) != 2 else x)
+        gw = matmul(transpose(rows, 0, 1), _rows(x))
     if _bias is not None and _bias.requires_grad:
         gb = sum(rows, (0,)) if len(_bias.shape) == 1 and sym_eq(_bias.shape[0], rows.shape[-1]) else g
     return gx, gw, gb
@@ -332,5 +338,9 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
     lb = list(letters[len(a.shape) : len(a.shape) + len(b.shape)])
     for i, j in zip(da, db, strict=True):
         lb[j] = la[i]
+        if type(a.shape[i]) is int and a.shape[i] == 1:  # a size of 1 fits any other, as it does in torch
+            b = b if type(b.shape[j]) is int and b.shape[j] == 1 else sum(b, (j,), True)
+        elif type(b.shape[j]) is int and b.shape[j] == 1:
+            a = sum(a, (i,), True)
     out = [c for i, c in enumerate(la) if i not in da] + [c for j, c in enumerate(lb) if j not in db]
     return einsum(f"{''.join(la)},{''.join(lb)}->{''.join(out)}", a, b)

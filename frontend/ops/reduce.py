@@ -343,12 +343,16 @@ def std(self: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False,
 @function()
 def var_mean(self: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
     """The variance and the mean."""
+    if isinstance(dim, bool):  # var_mean(x, False)
+        dim, unbiased = None, dim
     return _moment(self, dim, unbiased, correction, keepdim), mean(self, dim, keepdim)
 
 
 @function()
 def std_mean(self: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None) -> Any:
     """The standard deviation and the mean."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     return sqrt(_moment(self, dim, unbiased, correction, keepdim)), mean(self, dim, keepdim)
 
 
@@ -441,6 +445,8 @@ def _cumprod_vjp(g: Any, out: Any, x: Any, dim: Any, dtype: Any) -> Any:
     from .shape import cat
 
     n = x.shape[dim]
+    if type(n) is int and n == 0:
+        return (g,)
     at = wrap_dim(dim, len(x.shape))
     columns = []
     for i in range(n):  # d out[j] / d x[i] = product of x[:j+1] without x[i]
@@ -468,7 +474,7 @@ def _softmax_shape(x: Any, dim: Any, dtype: Any = None) -> Spec:
 
 @in_float32
 def _softmax32(xp: Any, x: Any, dim: int) -> Any:
-    if x.ndim == 0:
+    if x.ndim == 0 or x.size == 0:
         return np.ones_like(x)
     out = x - _row_max(x, dim)
     np.exp(out, out=out)
@@ -488,7 +494,7 @@ def _row_sum(x: Any, dim: int) -> Any:
 
 @in_float32
 def _log_softmax32(xp: Any, x: Any, dim: int) -> Any:
-    if x.ndim == 0:
+    if x.ndim == 0 or x.size == 0:
         return np.zeros_like(x)
     out = x - _row_max(x, dim)
     out -= np.log(_row_sum(np.exp(out), dim))

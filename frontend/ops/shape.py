@@ -611,7 +611,6 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     grids = [expand(view(x, (1,) * d + (shape[d],) + (1,) * (len(items) - d - 1)), shape) for d, x in enumerate(items)]
     if swap:
         grids[0], grids[1] = grids[1], grids[0]
-        grids = [transpose(g, 0, 1) for g in grids]
     return tuple(grids)
 
 

@@ -110,6 +110,8 @@ slice_update = operator(
 @function(method=True)
 def index_copy(self: Any, dim: int, index: Any, source: Any) -> Any:
     """A copy of self in which the slices named by `index` along `dim` are those of `source`."""
+    if not self.shape:
+        return index_copy(self.view(1), dim, index, source.view(1)).view(())
     return index_put(self, [None] * wrap_dim(dim, len(self.shape)) + [index], source)
 
 
