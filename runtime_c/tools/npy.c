@@ -93,10 +93,12 @@ static const char *parse_header(const char *header, pp_tensor *t) {
   return problem;
 }
 
+const char npy_foreign[] = "it is not a .npy file";
+
 static const char *read_open(FILE *f, pp_tensor *t) {
   unsigned char start[10];
   char header[MAX_HEADER + 1];
-  if (fread(start, 1, 10, f) != 10 || memcmp(start, "\x93NUMPY", 6) != 0) return "it is not a .npy file";
+  if (fread(start, 1, 10, f) != 10 || memcmp(start, "\x93NUMPY", 6) != 0) return npy_foreign;
   if (start[6] != 1) return "its .npy version is not 1.0";
   size_t length = start[8] | (size_t)start[9] << 8;
   if (length > MAX_HEADER) return "its header is too long";
@@ -121,6 +123,27 @@ const char *npy_read(const char *path, pp_tensor *t) {
   const char *problem = read_open(f, t);
   fclose(f);
   return problem;
+}
+
+const char *npy_read_raw(const char *path, void **data, uint64_t *bytes) {
+  FILE *f = fopen(path, "rb");
+  long size = f && fseek(f, 0, SEEK_END) == 0 ? ftell(f) : -1;
+  *data = NULL;
+  if (!f) return "the file cannot be opened";
+  if (size >= 0) *data = aligned_alloc(64, ((size_t)size + 64) / 64 * 64);
+  rewind(f);
+  bool good = *data && fread(*data, 1, (size_t)size, f) == (size_t)size;
+  fclose(f);
+  *bytes = (uint64_t)size;
+  return good ? NULL : "the file cannot be read";
+}
+
+const char *npy_write_raw(const char *path, const pp_tensor *t) {
+  size_t bytes = npy_bytes(t);
+  FILE *f = fopen(path, "wb");
+  if (!f) return "the file cannot be created";
+  bool good = bytes == 0 || fwrite(t->data, 1, bytes, f) == bytes;
+  return fclose(f) == 0 && good ? NULL : "the file cannot be written";
 }
 
 const char *npy_write(const char *path, const pp_tensor *t) {

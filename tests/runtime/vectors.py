@@ -54,7 +54,8 @@ def small() -> Program:
     x = m.input("x", F32, [n, 1, 8, 8])
     out, digit, name = m.output("p", F32, [n, 6]), m.output("digit", I64, [n, 1]), m.output("name", F32, [n, 1, 3])
     packed = conv_panels(v["kernel"])
-    kernel = m.value(F32, [5, 1, 3, 3], Storage.CONSTANT, p.constant(packed), pack=PackKind.CONV_PANEL16, size=packed.nbytes)
+    size, pack = packed.nbytes, PackKind.CONV_PANEL16
+    kernel = m.value(F32, [5, 1, 3, 3], Storage.CONSTANT, p.constant(packed), pack=pack, size=size)
     h = m.value(F32, [n, 5, 8, 8])
     attrs = [1, 1, 1, 1, 1, 1, 1, 1, 1]
     m.emit(Family.CONV2D, [x, kernel, constant_value(p, m, v["bias"]), NONE], [h], attrs=attrs, floats=(0.0, CLAMP[1]))

@@ -66,6 +66,8 @@ class Core:
         self._instance_memory = self._allocate(bytes_[0])
         pool = lib.pp_pool_create(0 if threads is None else threads)
         if pool == ffi.NULL:
+            if isa := os.environ.get("PAPPUS_ISA"):
+                raise ArgumentError(f"no thread pool: PAPPUS_ISA={isa} is unknown, or there is no memory for it")
             raise MemoryLimitError("no memory for the thread pool")
         self._pool = ffi.gc(pool, lib.pp_pool_destroy)
         found = ffi.new("pp_instance **")
