@@ -11,7 +11,14 @@ from pappus.frontend.data.dataset import (
 )
 from pappus.frontend.data.loader import DataLoader
 from pappus.frontend.data.progress import progress
-from pappus.frontend.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from pappus.frontend.data.sampler import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 
 __all__ = [
     "BatchSampler",
@@ -23,7 +30,9 @@ __all__ = [
     "Sampler",
     "SequentialSampler",
     "Subset",
+    "SubsetRandomSampler",
     "TensorDataset",
+    "WeightedRandomSampler",
     "default_collate",
     "progress",
     "random_split",

@@ -116,7 +116,7 @@ def random_split(
     """
     total = _length(dataset)
     sizes: list[int]
-    if lengths and math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-6 and any(f < 1 for f in lengths):
+    if lengths and math.isclose(sum(lengths), 1):
         if any(f < 0 or f > 1 for f in lengths):
             raise ValueError(f"random_split: fractions must lie between 0 and 1, got {list(lengths)}.")
         sizes = [math.floor(total * f) for f in lengths]
@@ -124,6 +124,8 @@ def random_split(
             sizes[i % len(sizes)] += 1
     else:
         sizes = [int(n) for n in lengths]
+    if any(n < 0 for n in sizes):
+        raise ValueError(f"random_split: a length is negative: {sizes}.")
     if sum(sizes) != total:
         raise ValueError(f"random_split: the lengths {sizes} add up to {sum(sizes)}, the data set has {total} items.")
     order = rng.permutation(total, generator)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Generic, TypeVar
 
+from pappus.frontend import ops
 from pappus.frontend import random as rng
 
 T_co = TypeVar("T_co", covariant=True)
@@ -61,6 +62,51 @@ class RandomSampler(Sampler[int]):
         while left > 0:
             yield from rng.permutation(size, self.generator)[:left]
             left -= min(left, size)
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices, in a new random order at each epoch."""
+
+    def __init__(self, indices: Sequence[int], generator: rng.Generator | None = None) -> None:
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        return (self.indices[i] for i in rng.permutation(len(self.indices), self.generator))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """`num_samples` draws of 0 .. len(weights) - 1, each with a probability proportional to its weight.
+
+    >>> sorted(WeightedRandomSampler([1.0, 0.0, 1.0], 2, replacement=False))
+    [0, 2]
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: rng.Generator | None = None,
+    ) -> None:
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
+            raise ValueError(f"WeightedRandomSampler: num_samples must be a positive integer, got {num_samples!r}.")
+        self.weights = ops.as_tensor(weights, dtype="float64")
+        if self.weights.ndim != 1:
+            raise ValueError("WeightedRandomSampler: weights must have one dimension.")
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = ops.multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        return iter(drawn.tolist())
 
     def __len__(self) -> int:
         return self.num_samples
