@@ -1,5 +1,5 @@
-"""The place of `pappus.utils.data`."""
+"""The place of `pappus.utils.data` and `pappus.utils.checkpoint`."""
 
-from pappus.utils import data
+from pappus.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]
