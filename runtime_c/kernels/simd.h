@@ -203,7 +203,7 @@ PP_INLINE void vf_storen(float *p, vf v, int64_t n) { if (n > 0) *p = v; }
 PP_INLINE vi vf_trunc_int(vf a) { return a > -2147483648.0f && a < 2147483648.0f ? (vi)a : INT32_MIN; }
 #endif
 
-/* Sum and maximum of the lanes, by halving: one order for a given width. */
+/* Sum of the lanes, by halving: one order for a given width. */
 PP_INLINE float vf_sum(vf v) {
   float t[PP_W];
   memcpy(t, &v, sizeof v);
@@ -211,7 +211,27 @@ PP_INLINE float vf_sum(vf v) {
     for (int i = 0; i < half; i++) t[i] += t[i + half];
   return t[0];
 }
+/* The first n lanes. */
+static const int32_t pp_lane_numbers[16] __attribute__((unused)) = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+PP_INLINE vi vi_first(int64_t n) { return vi_lt(vi_load(pp_lane_numbers), vi_set((int32_t)n)); }
+
 PP_INLINE float pp_max_nan(float a, float b) { return a != a || a > b ? a : b; }
 PP_INLINE float pp_min_nan(float a, float b) { return a != a || a < b ? a : b; }
+
+/* Maximum and minimum of the lanes, NaN if one is. */
+PP_INLINE float vf_highest(vf v) {
+  float t[PP_W], r;
+  memcpy(t, &v, sizeof v);
+  r = t[0];
+  for (int i = 1; i < PP_W; i++) r = pp_max_nan(r, t[i]);
+  return r;
+}
+PP_INLINE float vf_lowest(vf v) {
+  float t[PP_W], r;
+  memcpy(t, &v, sizeof v);
+  r = t[0];
+  for (int i = 1; i < PP_W; i++) r = pp_min_nan(r, t[i]);
+  return r;
+}
 
 #endif

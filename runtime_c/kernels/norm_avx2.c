@@ -1,0 +1,3 @@
+/* Normalization, compiled for AVX2. */
+#define PP_ISA_SUFFIX avx2
+#include "norm_impl.h"

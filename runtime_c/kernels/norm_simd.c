@@ -1,0 +1,3 @@
+/* Normalization, on the vectors every CPU of the architecture has. */
+#define PP_ISA_SUFFIX simd
+#include "norm_impl.h"

@@ -1,0 +1,3 @@
+/* Reductions, compiled for AVX2. */
+#define PP_ISA_SUFFIX avx2
+#include "reduce_impl.h"

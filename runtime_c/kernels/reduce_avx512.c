@@ -1,0 +1,3 @@
+/* Reductions, compiled for AVX512. */
+#define PP_ISA_SUFFIX avx512
+#include "reduce_impl.h"

@@ -1,0 +1,3 @@
+/* Softmax, compiled for AVX2. */
+#define PP_ISA_SUFFIX avx2
+#include "softmax_impl.h"

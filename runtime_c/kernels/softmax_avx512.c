@@ -1,0 +1,3 @@
+/* Softmax, compiled for AVX512. */
+#define PP_ISA_SUFFIX avx512
+#include "softmax_impl.h"
