@@ -6,8 +6,11 @@ and a run can be repeated from any point. `Generator` is a seed and an offset; e
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import struct
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -136,7 +139,43 @@ class Generator:
         return f"<pappus.Generator seed={self.seed_value} offset={self.offset}>"
 
 
-default_generator = Generator()
+class _Thread(threading.local):
+    generator: Generator | None = None
+
+
+_thread = _Thread()
+
+
+class _DefaultGenerator(Generator):
+    """The generator of draws that name none; a thread inside `use_generator` draws from its own instead."""
+
+    def take(self, count: int) -> tuple[int, int]:
+        own = _thread.generator
+        return super().take(count) if own is None else own.take(count)
+
+
+default_generator = _DefaultGenerator()
+
+
+@contextmanager
+def use_generator(generator: Generator) -> Iterator[None]:
+    """Draws of this thread that name no generator come from `generator` inside the `with` block."""
+    before, _thread.generator = _thread.generator, generator
+    try:
+        yield
+    finally:
+        _thread.generator = before
+
+
+def derived(generator: Generator, *numbers: int) -> Generator:
+    """A new stream that depends on the position of `generator`, which is not moved, and on `numbers`.
+
+    >>> g = Generator().manual_seed(1)
+    >>> derived(g, 0).seed_value == derived(g, 0).seed_value, derived(g, 0).seed_value == derived(g, 1).seed_value
+    (True, False)
+    """
+    place = struct.pack(f"<{2 + len(numbers)}Q", generator.seed_value, generator.offset, *numbers)
+    return Generator().manual_seed(int.from_bytes(hashlib.blake2b(place, digest_size=8).digest(), "little"))
 
 
 def manual_seed(seed: int) -> Generator:

@@ -19,7 +19,8 @@ class DataLoader(Generic[T_co]):
     """Iterate over `dataset` in batches.
 
     The order follows from the generator (or the global seed) alone: `num_workers` threads fetch batches ahead but
-    never reorder them. `batch_size=None` yields single examples. `pin_memory`, `persistent_workers`, `timeout` and
+    never reorder them, and each batch's random draws come from a stream of its own, so that a run can be repeated.
+    `batch_size=None` yields single examples. `pin_memory`, `persistent_workers`, `timeout` and
     `multiprocessing_context` are accepted for compatibility and have no effect.
 
     >>> import pappus as pp
@@ -81,6 +82,7 @@ class DataLoader(Generic[T_co]):
         self.batch_sampler = batch_sampler
         batched = batch_sampler is not None or batch_size is not None
         self.collate_fn = collate_fn or (default_collate if batched else _identity)
+        self._epochs = 0
         # Rows of plain tensors can be taken for a whole batch at once, which gives the same result as stacking them.
         self._take_rows = type(dataset) is TensorDataset and collate_fn is None and batched
 
@@ -109,6 +111,10 @@ class DataLoader(Generic[T_co]):
             return list(self.dataset[list(index)])  # type: ignore[call-overload]
         return self.collate_fn([self.dataset[i] for i in index])
 
+    def _fetch_from(self, stream: rng.Generator, index: Any) -> Any:
+        with rng.use_generator(stream):
+            return self._fetch(index)
+
     def _iterate_stream(self) -> Iterator[Any]:
         batch: list[Any] = []
         for item in self.dataset:  # type: ignore[attr-defined]
@@ -133,9 +139,11 @@ class DataLoader(Generic[T_co]):
 
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="pappus-loader", initializer=start)
         pending: deque[Future[Any]] = deque()
+        self._epochs += 1
         try:
-            for index in self._indices():
-                pending.append(pool.submit(self._fetch, index))
+            for number, index in enumerate(self._indices()):
+                stream = rng.derived(rng.default_generator, self._epochs, number)
+                pending.append(pool.submit(self._fetch_from, stream, index))
                 if len(pending) > ahead:
                     yield pending.popleft().result()
             while pending:

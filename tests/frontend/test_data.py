@@ -179,6 +179,31 @@ def test_the_number_of_workers_does_not_change_the_order():
     assert orders[0] == orders[1] == orders[2]
 
 
+class Noisy(Squares):
+    """Draws random numbers in the workers, after a while that differs."""
+
+    def __getitem__(self, index):
+        time.sleep(0.002 * float(np.random.default_rng().random()))
+        return index, float(pp.rand(1))
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_random_numbers_drawn_by_a_data_set_repeat(workers):
+    def run():
+        pp.manual_seed(3)
+        loader = DataLoader(Noisy(12), 2, shuffle=True, num_workers=workers)
+        draws = []
+        for _ in range(2):
+            for index, noise in loader:
+                draws.append((index.tolist(), noise.tolist(), pp.rand(2).tolist()))
+        return draws
+
+    first = run()
+    assert first == run()
+    noise = [n for _, numbers, _ in first for n in numbers]
+    assert len(set(noise)) == len(noise), "every draw is its own, in every epoch"
+
+
 def test_workers_run_ahead_but_not_without_bound():
     asked = []
 
