@@ -155,6 +155,14 @@ class SymInt:
             return atom if isinstance(atom, Symbol) else None
         return None
 
+    def only_symbol(self) -> SymInt | None:
+        """The symbol, if this is `a * symbol + b`, which is zero for one size alone."""
+        monomials = [m for m, _ in self.terms if m != ()]
+        if len(monomials) != 1 or len(monomials[0]) != 1:
+            return None
+        atom = self._atoms[monomials[0][0]]
+        return _from_atom(atom, self.env) if isinstance(atom, Symbol) else None
+
     def evaluate(self, values: Callable[[Symbol], int]) -> int:
         """The integer this size has when every symbol has the value `values(symbol)`."""
         cache = {key: _eval_atom(atom, values) for key, atom in self._atoms.items()}
@@ -256,8 +264,9 @@ class SymInt:
         if low > 0 or high < 0:
             return False
         answer: bool = difference.hint == 0
-        if answer and isinstance(other, int) and self.as_symbol() is not None:
-            self.env.fix(self, other)
+        only = difference.only_symbol() if answer else None
+        if only is not None:
+            self.env.fix(only, only.hint)
         else:
             self.env.guard(self, "==" if answer else "!=", other)  # type: ignore[arg-type]
         return answer

@@ -139,7 +139,17 @@ def fixed_by_comparison(x: Tensor) -> Tensor:
     return x
 
 
-@pytest.mark.parametrize("f, text", [(fixed_by_range, "in range("), (fixed_by_int, "int(x.shape"), (fixed_by_comparison, "== 4")])
+def fixed_by_reshape(x: Tensor) -> Tensor:
+    return x.reshape(2, 6) * 2
+
+
+@pytest.mark.parametrize(
+    "f, text",
+    [
+        (fixed_by_range, "in range("), (fixed_by_int, "int(x.shape"), (fixed_by_comparison, "== 4"),
+        (fixed_by_reshape, "reshape(2, 6)"),
+    ],
+)  # fmt: skip
 def test_fixing_a_named_dim_names_the_line(f: Any, text: str) -> None:
     with pytest.raises(CaptureError, match=at(f, text) + r".*dimension n became the constant 4.*remove n from dynamic_shapes"):
         pp.export.export(f, (tensor(4, 3),), dynamic_shapes={"x": {0: Dim("n")}})
