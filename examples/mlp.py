@@ -1,5 +1,7 @@
 """The README's example: learn whether two numbers have the same sign, export, run in C."""
 
+# ruff: noqa: I001, B007 - word for word what the README shows
+
 import numpy as np
 import pappus as pp
 import pappus.nn as nn

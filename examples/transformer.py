@@ -1,7 +1,7 @@
 """A tiny transformer learns a sentence by heart, one character after the other, and recites it from the C runtime.
 
-The program has two methods that share weights and a key/value cache (its state): `read` takes a beginning of any length,
-`step` one more character. Attention over the cache is the same code as in eager Python.
+The program has two methods that share weights and a key/value cache (its state): `read` takes a beginning of any
+length, `step` one more character. Attention over the cache is the same code as in eager Python.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import numpy as np
 from pappus.cli.errors import DataError
 
 if TYPE_CHECKING:
+    from pappus.cli.papfile import Method as FileMethod
     from pappus.runtime import MethodInfo, PortInfo
 
 Array = np.ndarray[Any, Any]
@@ -92,16 +93,8 @@ def sizes_for(method: MethodInfo, given: Mapping[str, int], shapes: Mapping[str,
     return sizes
 
 
-def shape_of(port: PortInfo, sizes: Mapping[str, int]) -> tuple[int, ...]:
-    """A port's shape at these sizes; DataError where the file computes it from several dimensions."""
-    if "?" in port.shape:
-        raise DataError(f"input {port.name!r} has a size computed from others: give it as a file")
-    return tuple(sizes[d] if isinstance(d, str) else d for d in port.shape)
-
-
-def make_array(port: PortInfo, kind: str, sizes: Mapping[str, int], rng: np.random.Generator) -> Array:
+def make_array(port: PortInfo, kind: str, shape: Sequence[int], rng: np.random.Generator) -> Array:
     """Zeros, or random numbers: standard normal for floats, 0 or 1 for integers and booleans."""
-    shape = shape_of(port, sizes)
     dtype = _dtype(port.dtype)
     if kind == "zeros":
         return np.zeros(shape, dtype)
@@ -120,11 +113,18 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 
 def gather(
-    method: MethodInfo, given: Mapping[str, str], sizes: Mapping[str, int], *, seed: int = 0, fill: str | None = None
+    method: MethodInfo,
+    file: FileMethod,
+    given: Mapping[str, str],
+    sizes: Mapping[str, int],
+    *,
+    seed: int = 0,
+    fill: str | None = None,
 ) -> dict[str, Array]:
     """The arrays of a method's inputs from `--input` texts; `fill` is used for those that are not named.
 
-    Raises DataError for unknown or missing inputs, unreadable files, and sizes that are not allowed.
+    `file` knows the shapes that are computed from several dimensions. Raises DataError for unknown or missing inputs,
+    unreadable files, and sizes that are not allowed.
     """
     ports = {p.name: p for p in method.inputs}
     listing = "\n".join(f"  {p}" for p in method.inputs) or "  (none)"
@@ -140,9 +140,9 @@ def gather(
     arrays = {n: _as_port(read_array(v), ports[n]) for n, v in given.items() if v not in MADE}
     found = sizes_for(method, sizes, {n: a.shape for n, a in arrays.items()})
     rng = np.random.default_rng(seed)
-    for name, port in ports.items():
+    for (name, port), operand in zip(ports.items(), file.inputs, strict=True):
         if name not in arrays:
-            arrays[name] = make_array(port, given.get(name, fill or "random"), found, rng)
+            arrays[name] = make_array(port, given.get(name, fill or "random"), operand.at(found), rng)
     return {name: arrays[name] for name in ports}
 
 

@@ -39,20 +39,17 @@ def command(
     pappus bench model.pap --threads 1,2 --size batch=8 --layers
     """
     from pappus.cli import arrays, console, papfile
-    from pappus.cli.run import pick
-    from pappus.runtime import load
+    from pappus.cli.program import open_program, pick
 
     counts = _parse_threads(threads)
     named = arrays.parse_pairs(inputs, "--input", "NAME=FILE.npy")
     wanted = arrays.parse_sizes(sizes)
     rows, tables, title = [], [], ""
     for count in counts:
-        with load(model, threads=count) as session:
+        with open_program(model, count) as session:
             called = pick(session, method)
-            with open(model, "rb") as opened:
-                read = papfile.read(opened.read())
-            file = next(m for m in read.methods if m.name == called.name)
-            given = arrays.gather(called.info, named, wanted, fill="random")
+            file = papfile.read_method(model, called.name)
+            given = arrays.gather(called.info, file, named, wanted, fill="random")
             used = arrays.sizes_for(called.info, wanted, {n: a.shape for n, a in given.items()})
             times = _measure(called, given, seconds)
             flops = sum(i.flops(used) for i in file.instructions)

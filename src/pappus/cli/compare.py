@@ -44,18 +44,18 @@ def command(
     # The oracle is numpy, never the kernels that are being judged.
     os.environ["PAPPUS_EAGER"] = "numpy"
     from pappus.cli.export import apply_dynamic, parse_dynamic
+    from pappus.cli.program import open_program
     from pappus.cli.source import load
-    from pappus.runtime import load as load_program
 
     dims = [parse_dynamic(text) for text in dynamic]
-    with load_program(model, threads=1) as session:
+    with open_program(model, 1) as session:
         infos = {m.name: m for m in session.program.methods}
     methods = load(source)
     apply_dynamic(methods, dims)
     names = _common(list(infos), list(methods), wanted, model, source)
     comparisons = []
     for name in names:
-        inputs = _inputs(infos[name], data, sizes)
+        inputs = _inputs(model, infos[name], data, sizes)
         comparison = compare_method(Path(model), name, methods[name], inputs, per_layer=per_layer, threads=threads)
         click.echo(comparison.text())
         comparisons.append(comparison)
@@ -117,14 +117,14 @@ def _common(have: Sequence[str], made: Sequence[str], wanted: str | None, model:
     return names
 
 
-def _inputs(info: Any, data: str | None, sizes: Sequence[str]) -> dict[str, Any] | None:
-    from pappus.cli import arrays
+def _inputs(model: str, info: Any, data: str | None, sizes: Sequence[str]) -> dict[str, Any] | None:
+    from pappus.cli import arrays, papfile
 
     if data is None:
         if not sizes:
             return None
         wanted = arrays.parse_sizes(sizes)
-        return arrays.gather(info, {}, wanted, fill="random")
+        return arrays.gather(info, papfile.read_method(model, info.name), {}, wanted, fill="random")
     if data.endswith(".npy"):
         if len(info.inputs) != 1:
             names = ", ".join(p.name for p in info.inputs)

@@ -37,11 +37,11 @@ class _Part:
 def command(model: str, instructions: bool, weights: bool, sizes: Sequence[str], html_file: str | None) -> None:
     """Print version, sections, methods, inputs, outputs, states, sizes and memory of MODEL.pap."""
     from pappus.cli import arrays, papfile
-    from pappus.runtime import load
+    from pappus.cli.program import open_program
 
     wanted = arrays.parse_sizes(sizes)
     everything = html_file is not None
-    with load(model, threads=1, verify=True) as session:
+    with open_program(model, 1, verify=True) as session:
         with open(model, "rb") as opened:
             file = papfile.read(opened.read())
         parts = list(_parts(session, file, wanted, instructions or everything, weights or everything))

@@ -118,6 +118,7 @@ def _row(op: OpDef) -> Row:
 def _lower(op: OpDef, sample: Sample, dtype: str) -> list[str] | str:
     """The kernel families of one sample, or the reason why there are none."""
     from pappus.export import UnsupportedOperators, export, lower
+    from pappus.export.ir.verifier import GraphError
     from pappus.frontend.errors import PappusError
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -131,8 +132,8 @@ def _lower(op: OpDef, sample: Sample, dtype: str) -> list[str] | str:
         name = inner.partition("(")[0]
         reason = inner.rpartition("): ")[2].partition(": ")[2] or inner.rpartition(": ")[2]
         return reason if name == op.name else f"{name}: {reason}"
-    except PappusError as error:
-        return error.message.splitlines()[0]
+    except (PappusError, GraphError) as error:
+        return str(error).splitlines()[0]
     return [node.op.removeprefix("k.") for node in program.graph.nodes]
 
 

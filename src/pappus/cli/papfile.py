@@ -142,6 +142,12 @@ class PapFile:
     report: str
 
 
+def read_method(path: str, name: str) -> Method:
+    """One method of a file that `pappus.runtime.load` has accepted."""
+    with open(path, "rb") as file:
+        return next(m for m in read(file.read()).methods if m.name == name)
+
+
 def read(data: bytes) -> PapFile:
     """Parse a file that `pappus.runtime.load` has accepted."""
     from pappus.export.schema import debug_generated as D

@@ -35,16 +35,17 @@ def command(
     pappus run model.pap --input x=digits.npy
     pappus run model.pap --input x=random --size batch=4 --repeat 100
     """
-    from pappus.cli import arrays
-    from pappus.runtime import load
+    from pappus.cli import arrays, papfile
+    from pappus.cli.program import open_program, pick
 
     named = arrays.parse_pairs(inputs, "--input", "NAME=FILE.npy")
     wanted = arrays.parse_sizes(sizes)
-    with load(model, threads=threads) as session:
+    with open_program(model, threads) as session:
         called = pick(session, method)
         if output is not None:
             check_output(output, len(called.outputs))
-        given = arrays.gather(called.info, named, wanted, seed=seed)
+        file = papfile.read_method(model, called.name)
+        given = arrays.gather(called.info, file, named, wanted, seed=seed)
         results, times = _run(session, called, given, repeat, profile)
         _print(called, results, times)
     if output is not None:
@@ -52,17 +53,6 @@ def command(
         click.echo(f"wrote {output}")
     if profile is not None:
         click.echo(f"wrote {profile}")
-
-
-def pick(session: Session, name: str | None) -> Method:
-    """The method of that name, or the default one; ArgumentError lists the names."""
-    if name is None and "forward" not in session.methods and len(session.methods) > 1:
-        from pappus.cli.errors import DataError
-
-        raise DataError(f"the program has several methods: name one with --method: {', '.join(session.methods)}")
-    if name is None:
-        name = "forward" if "forward" in session.methods else session.methods[0]
-    return session.method(name)
 
 
 def _run(

@@ -101,7 +101,7 @@ def _resolve(module: ModuleType, path: str, name: str) -> Callable[[], Any]:
             raise DataError(f"{path} has no {name!r}; its functions are: {', '.join(own) or 'none'}")
         found = getattr(found, part)
     if not callable(found):
-        raise DataError(f"{path}:{name} is a {type(found).__name__}, not a callable; it must {_PROTOCOL}")
+        raise DataError(f"{path}:{name} is {_a(found)}, not a callable; it must {_PROTOCOL}")
     try:
         needed = [p.name for p in inspect.signature(found).parameters.values()
                   if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]  # fmt: skip
@@ -134,11 +134,16 @@ def _method(made: Any, what: str) -> Method:
     if callable(made) and hasattr(made, "example_inputs"):
         args, dynamic = made.example_inputs, getattr(made, "dynamic_shapes", None)
         return _checked(made, _value(args), _value(dynamic), what)
-    kind = f"a tuple of {len(made)}" if isinstance(made, tuple) else f"a {type(made).__name__}"
+    kind = f"a tuple of {len(made)}" if isinstance(made, tuple) else _a(made)
     if isinstance(made, tuple) and made and not callable(made[0]):
-        kind += f" that starts with a {type(made[0]).__name__}"
+        kind += f" that starts with {_a(made[0])}"
     extra = " without .example_inputs" if callable(made) else ""
     raise DataError(f"{what} returned {kind}{extra}; it must {_PROTOCOL}")
+
+
+def _a(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _value(attribute: Any) -> Any:
