@@ -37,7 +37,6 @@ def test_the_digits_network_bit_for_bit(program: Path, cli: Cli, monkeypatch: py
             ran = in_c(program, "m.pap", *files, "--threads", threads)
             assert ran.returncode == 0, ran.stderr
             found += [np.load(f"py{threads}.npy"), np.load(f"c{threads}.npy")]
-            assert Path(f"py{threads}.npy").read_bytes() == Path(f"c{threads}.npy").read_bytes()
         assert all(f.shape == (n, 10) and f.tobytes() == found[0].tobytes() for f in found)
 
 
@@ -49,7 +48,7 @@ def test_both_methods_of_the_transformer_bit_for_bit(program: Path, cli: Cli) ->
     assert cli("run", "t.pap", *given, "--output", "py.npy").status == 0
     ran = in_c(program, "t.pap", *given, "--output", "output=c.npy", "--threads", 2)
     assert ran.returncode == 0, ran.stderr
-    assert Path("py.npy").read_bytes() == Path("c.npy").read_bytes()
+    assert np.load("py.npy").shape == (1, 7, 21) and np.load("py.npy").tobytes() == np.load("c.npy").tobytes()
 
 
 def test_wrong_inputs_read_alike(program: Path, net: Path, cli: Cli) -> None:

@@ -70,16 +70,15 @@ def test_training_is_repeatable_and_learns() -> None:
 
     train, model, digits = example("train"), example("model"), example("digits")
     images, labels = digits["load"]()
-    rows = np.arange(0, 5000, 20)
+    rows = np.arange(0, 5000, 25)
     scores = []
-    for seed in (0, 0, 1):
+    for _ in range(2):
         pp.manual_seed(0)
         net = model["Net"]()
-        train["train"](net, images[rows], labels[rows], epochs=4, seed=seed)
+        train["train"](net, images[rows], labels[rows], epochs=8)
         assert not net.training
         scores.append(train["predict"](net, images[rows]))
-    assert np.array_equal(scores[0], scores[1]) and not np.array_equal(scores[0], scores[2])
-    assert (scores[0].argmax(1) == labels[rows]).mean() > 0.5
+    assert np.array_equal(*scores) and (scores[0].argmax(1) == labels[rows]).mean() > 0.6
 
 
 def test_too_little_training_is_a_failure_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
