@@ -56,8 +56,11 @@ def format_report(program: Program) -> str:
         lines += [f"  move: {text}" for text in notes.moves]
         lines += [f"  copy: {text}" for text in notes.copies]
         lines += [f"  in place: {text}" for text in notes.in_place]
+        lines += [f"  not fused: {text}" for text in notes.not_fused]
     constants = sum(a.nbytes for a in program.pool.arrays)
     lines.append(f"constants {constants} bytes in {len(program.pool.arrays)} items")
+    for name, forms in program.pool.repeated().items():
+        lines.append(f"  stored in several arrangements: {name} ({', '.join(forms)})")
     for info in program.states:
         lines.append(f"state {info.name}: {info.dtype.name}{list(info.shape)}, {info.init.nbytes} bytes")
     return "\n".join(lines)

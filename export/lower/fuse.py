@@ -131,3 +131,29 @@ def _compiles_epilogue(group: list[Node], accumulator: Value) -> bool:
     except (TooManyRegisters, NotPointwise):
         return False
     return True
+
+
+def not_fused(units: list[Unit], uses: dict[Value, list[Node | None]]) -> list[str]:
+    """For every elementwise group that reads a convolution or matrix product and is no epilogue of it: why."""
+    found = []
+    for unit in units:
+        if unit.node is not None:
+            continue
+        members = set(unit.nodes)
+        for value in dict.fromkeys(unit.inputs):
+            producer = value.producer
+            if producer is None or producer.op not in EPILOGUE_OPS:
+                continue
+            others = [r for r in uses.get(value, []) if r not in members]
+            if others:
+                names = sorted({"the output" if r is None else r.op for r in others})
+                why = f"its result is also read by {', '.join(names)}"
+            elif not same_shape(value, unit.result):
+                why = "the shapes differ"
+            elif value.dtype.name != "float32" or unit.result.dtype.name != "float32":
+                why = f"epilogues are float32, this is {value.dtype.name} to {unit.result.dtype.name}"
+            else:
+                why = "the operators do not fit one epilogue program"
+            ops = "+".join(n.op for n in unit.pointwise)
+            found.append(f"{ops} ({unit.pointwise[0].location}) into {producer.op} ({producer.location}): {why}")
+    return found

@@ -6,10 +6,11 @@ Inputs and outputs of a method stay dense in the eager order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from pappus.export.ir.graph import Graph, Value
+from pappus.export.ir.graph import Graph, Node, Value
 from pappus.export.lower.fuse import Unit, same_shape
+from pappus.export.lower.memory import dense_strides
 from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import Size, is_symbolic
 
@@ -43,6 +44,27 @@ def channels_last_values(graph: Graph, units: Iterable[Unit]) -> set[Value]:
         if seeded or carried:
             chosen.add(result)
     return chosen
+
+
+def strides_for_reader(value: Value, uses: Mapping[Value, list[Node | None]]) -> tuple[Size, ...] | None:
+    """Strides with which the permuted form of `value` is row-major, if a permute is its only reader and a view reads that.
+
+    The heads of an attention are joined by permute and view: computed into the right places they need no copy. The last
+    dimension must stay the last, because kernels write rows.
+    """
+    readers = uses.get(value, [])
+    if len(readers) != 1 or readers[0] is None or readers[0].op != "permute" or len(value.shape) < 3:
+        return None
+    rank = len(value.shape)
+    dims = [d % rank for d in readers[0].attrs["dims"]]
+    turned = readers[0].output
+    later = uses.get(turned, [])
+    if dims[-1] != rank - 1 or not later or any(node is None or node.op != "view" for node in later):
+        return None
+    strides: list[Size] = [0] * rank
+    for dim, stride in zip(dims, dense_strides(turned.shape), strict=True):
+        strides[dim] = stride
+    return tuple(strides)
 
 
 def pixel_pitch(value: Value, readers: Iterable[str], aligned: Callable[[int], int] | None = None) -> Size:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from pappus.export.ir.graph import Graph, Node, Value
+from pappus.export.ir.interpret import run_node, to_tensor
 from pappus.export.lower import layout
 from pappus.export.lower.constants import ConstantPool
-from pappus.export.lower.fuse import Unit, same_shape
+from pappus.export.lower.fuse import Unit, not_fused, same_shape
 from pappus.export.lower.memory import (
     Buffer,
     Memory,
@@ -27,7 +28,7 @@ from pappus.export.lower.memory import (
 )
 from pappus.export.pointwise import PwProgram, compile_program, scalar_of
 from pappus.frontend.dtypes import DType
-from pappus.frontend.symbolic import Size, same_size
+from pappus.frontend.symbolic import Size, is_symbolic, same_size
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Notes:
     moves: list[str] = field(default_factory=list)
     in_place: list[str] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
+    not_fused: list[str] = field(default_factory=list)
 
 
 class MethodLowering:
@@ -64,7 +66,7 @@ class MethodLowering:
         self.placed: dict[Value, Memory] = {}
         self.channels_last = layout.channels_last_values(graph, units)
         self.uses = graph.uses()
-        self.notes = Notes()
+        self.notes = Notes(not_fused=not_fused(units, self.uses))
         self.buffers: list[Buffer] = []
         self.unit: Unit | None = None
         self.state_memory: dict[str, Memory] = {}
@@ -85,7 +87,7 @@ class MethodLowering:
 
     def constant(self, name: str, array: np.ndarray[Any, Any], dtype: DType, pack: str = "DENSE", shape: Any = None) -> Value:
         """A constant; `shape` is the logical one of a packed constant."""
-        index, buffer = self.pool.add(array, name)
+        index, buffer = self.pool.add(array, name, pack)
         mine = next((b for b in self.buffers if b.storage == "CONSTANT" and b.index == index), None)
         if mine is None:
             mine = buffer
@@ -93,6 +95,18 @@ class MethodLowering:
         logical = tuple(shape if shape is not None else array.shape)
         strides = dense_strides(logical) if pack == "DENSE" else ()
         return self.value(name, dtype, logical, Memory(mine, 0, strides, pack))
+
+    def constant_of(self, value: Value) -> np.ndarray[Any, Any] | None:
+        """The numbers of a constant, or of a view of one; None for everything else."""
+        if value.constant is not None:
+            return value.constant
+        node = value.producer
+        if node is None or not layout.is_view(value) or any(is_symbolic(s) for s in value.shape):
+            return None
+        base = self.constant_of(node.inputs[0])
+        if base is None:
+            return None
+        return run_node(node, [to_tensor(node.inputs[0], base)], lambda s: s.hint)[0]
 
     def view(self, value: Value) -> Value:
         """A core value as kernel value: constants and views are made on demand."""
@@ -176,7 +190,7 @@ class MethodLowering:
             memory = Memory(buffer, 0, strides if len(value.shape) == 4 else (strides[0], strides[1], strides[3]))
         else:
             buffer = self.buffer("ARENA", dense_bytes(value.shape, value.dtype), value.name)
-            memory = Memory(buffer, 0, dense_strides(value.shape))
+            memory = Memory(buffer, 0, layout.strides_for_reader(value, self.uses) or dense_strides(value.shape))
         made = self.value(value.name, value.dtype, value.shape, memory)
         self.views[value] = made
         return made

@@ -45,7 +45,7 @@ def convolution(m: MethodLowering, unit: Unit) -> None:
         raise Unsupported("transposed convolutions have no kernel yet; upsample and convolve instead")
     if x.dtype.name != "float32" or w.dtype.name != "float32":
         raise Unsupported(f"convolutions of {x.dtype.name} are not supported yet; convert to float32 first")
-    if w.constant is None and any(is_symbolic(s) for s in w.shape):
+    if any(is_symbolic(s) for s in w.shape):
         raise Unsupported("a convolution's weight must have a fixed shape")
     groups = int(node.attrs["groups"])
     source = _four(m, m.view(x))
@@ -67,9 +67,10 @@ def convolution(m: MethodLowering, unit: Unit) -> None:
 
 
 def _weight(m: MethodLowering, w: Value, groups: int) -> Value:
-    if w.constant is None:
+    found = m.constant_of(w)
+    if found is None:
         return _four(m, m.view(w))
-    array = w.constant if w.constant.ndim == 4 else w.constant[:, :, None, :]
+    array = found if found.ndim == 4 else found[:, :, None, :]
     o, c = array.shape[:2]
     if groups > 1 and c == 1 and o == groups:
         return m.constant(w.name, pack.depthwise_panels(array), w.dtype, "DEPTHWISE16", array.shape)

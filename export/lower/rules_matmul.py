@@ -44,21 +44,20 @@ def linear(m: MethodLowering, unit: Unit) -> None:
     if b is not None and len(b.shape) != 1:
         raise Unsupported(f"linear with a bias of rank {len(b.shape)}")
     accumulator = unit.node.output
-    packed = w.constant is not None and w.dtype.name == "float32"
-    flattened = _flattened_channels_last(m, x) if packed else None
+    array = m.constant_of(w) if w.dtype.name == "float32" else None
+    flattened = _flattened_channels_last(m, x) if array is not None else None
     if flattened is not None:
         a, order = flattened
-        assert w.constant is not None
+        assert array is not None
         c, h, wd = order
-        permuted = w.constant.reshape(-1, c, h, wd).transpose(0, 2, 3, 1).reshape(w.constant.shape[0], -1)
+        permuted = array.reshape(-1, c, h, wd).transpose(0, 2, 3, 1).reshape(array.shape[0], -1)
         weight = _packed(m, w.name + "_nhwc", permuted.T, w)
     else:
         a = m.view(x)
         if len(a.shape) == 1:
             a = m.unsqueeze(a, 0)
-        if packed:
-            assert w.constant is not None
-            weight = _packed(m, w.name, w.constant.T, w)
+        if array is not None:
+            weight = _packed(m, w.name, array.T, w)
         else:
             dense = m.view(w)
             weight = m.alias(dense, dense.shape[::-1], m.strides(dense)[::-1])
@@ -99,8 +98,9 @@ def matmul(m: MethodLowering, unit: Unit) -> None:
     a = m.view(x)
     if len(x.shape) == 1:
         a = m.unsqueeze(a, 0)
-    if y.constant is not None and len(y.shape) == 2 and y.dtype.name == "float32":
-        b = _packed(m, y.name, y.constant, y)
+    array = m.constant_of(y) if len(y.shape) == 2 and y.dtype.name == "float32" else None
+    if array is not None:
+        b = _packed(m, y.name, array, y)
     else:
         b = m.view(y)
         if len(y.shape) == 1:

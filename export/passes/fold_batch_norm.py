@@ -6,14 +6,14 @@ import numpy as np
 
 from pappus.export.ir.graph import Graph, Node, Value
 
-_PRODUCERS = {"convolution": 0, "linear": 0}  # operator -> axis of the output channel in its weight
+_PRODUCERS = ("convolution", "linear")
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
     """`batch_norm(convolution(x, w, b))` with constant statistics becomes `convolution(x, w', b')`.
 
     `w' = w * s` and `b' = (b - mean) * s + beta` per output channel, `s = gamma / sqrt(var + eps)`, computed in float64.
-    Applies where the convolution's result has no other reader.
+    Transposed convolutions and `linear` of two dimensions likewise. Applies where the result has no other reader.
     """
     uses = graph.uses()
     mapping: dict[Value, Value] = {}
@@ -34,8 +34,6 @@ def fold_batch_norm(graph: Graph) -> Graph:
 def _foldable(norm: Node, producer: Node, uses: dict[Value, list[Node | None]]) -> bool:
     if producer.op not in _PRODUCERS or norm.attrs.get("training") or len(uses[producer.output]) != 1:
         return False
-    if producer.op == "convolution" and producer.attrs.get("transposed"):
-        return False
     if producer.op == "linear" and len(producer.output.shape) != 2:
         return False
     statistics = norm.args[1:5]
@@ -53,12 +51,20 @@ def _array(arg: object, default: float, count: int) -> np.ndarray[tuple[int, ...
 def _fold(graph: Graph, producer: Node, norm: Node) -> None:
     weight = producer.args[1]
     assert isinstance(weight, Value) and weight.constant is not None
-    channels = weight.constant.shape[0]
+    transposed = producer.op == "convolution" and bool(producer.attrs.get("transposed"))
+    groups = int(producer.attrs.get("groups", 1))
+    channels = weight.constant.shape[1] * groups if transposed else weight.constant.shape[0]
     gamma, beta = _array(norm.args[1], 1.0, channels), _array(norm.args[2], 0.0, channels)
     mean, var = _array(norm.args[3], 0.0, channels), _array(norm.args[4], 1.0, channels)
     scale = gamma / np.sqrt(var + norm.attrs["eps"])
-    shape = (channels,) + (1,) * (weight.constant.ndim - 1)
-    folded = (weight.constant.astype(np.float64) * scale.reshape(shape)).astype(weight.constant.dtype)
+    wide = weight.constant.astype(np.float64)
+    rest = (1,) * (wide.ndim - 2)
+    if transposed:  # [C, O / groups, ...]: the rows of group g make the output channels of group g
+        inside = wide.shape[0] // groups
+        per_row = np.repeat(scale.reshape(groups, -1), inside, axis=0)
+        folded = (wide * per_row.reshape(*wide.shape[:2], *rest)).astype(weight.constant.dtype)
+    else:
+        folded = (wide * scale.reshape(channels, 1, *rest)).astype(weight.constant.dtype)
     bias = ((_array(producer.args[2], 0.0, channels) - mean) * scale + beta).astype(weight.constant.dtype)
     new_weight = Value(graph.fresh_name(weight.name + "_folded"), weight.dtype, folded.shape, None, folded)
     new_bias = Value(graph.fresh_name(producer.output.name + "_bias"), weight.dtype, bias.shape, None, bias)

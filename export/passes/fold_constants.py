@@ -9,8 +9,8 @@ from pappus.export.ir.interpret import run_node, to_tensor
 from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt
 
-# A folded result may not be larger than its operands by more than this (an `expand` of a
-# scalar to a mask would only make the file bigger).
+# A folded result may not be larger than its operands by more than this (an `expand` of a scalar to a mask would only make the
+# file bigger), and a larger view of a constant that is also read otherwise stays a view: folded it would be a second copy.
 GROWTH_LIMIT = 1 << 16
 
 
@@ -18,9 +18,11 @@ def fold_constants(graph: Graph) -> Graph:
     """Replace nodes whose operands are all constants by their result."""
     mapping: dict[Value, Value] = {}
     kept: list[Node] = []
+    readers = {value: len(nodes) for value, nodes in graph.uses().items()}
     for node in graph.nodes:
+        shared = any(readers.get(v, 0) > 1 for v in node.inputs)
         node.args = tuple(_mapped(a, mapping) for a in node.args)
-        folded = _fold(node)
+        folded = _fold(node, shared)
         if folded is None:
             kept.append(node)
             continue
@@ -42,7 +44,7 @@ def _has_symbols(value: Any) -> bool:
     return isinstance(value, SymInt)
 
 
-def _fold(node: Node) -> list[Value] | None:
+def _fold(node: Node, shared: bool) -> list[Value] | None:
     if node.op not in OPS or "random" in OPS[node.op].tags:
         return None
     if any(not v.is_constant for v in node.inputs) or any(map(_has_symbols, node.attrs.values())):
@@ -56,7 +58,7 @@ def _fold(node: Node) -> list[Value] | None:
                 return None
             count *= dim
         result_bytes += count
-    if result_bytes > size + GROWTH_LIMIT:
+    if result_bytes > size + GROWTH_LIMIT or (shared and OPS[node.op].view and result_bytes > GROWTH_LIMIT):
         return None
 
     def tensor_of(arg: Arg) -> Any:
