@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from cffi import FFI
+from cffi import FFI  # type: ignore[import-untyped]
 
 HEADER = Path(__file__).resolve().parent / "include" / "pappus.h"
 # Callbacks from C into Python: one trampoline, which finds its Python object through `user`.

@@ -82,9 +82,9 @@ def c_header(schema: Schema) -> str:
         lines += [f"#define {prefix}_{key} {number}" for key, number in values.items()]
         lines += [f"#define {prefix}__COUNT {max(values.values()) + 1}", ""]
     for name in schema.structs:
-        fields, size = layout(schema, name)
+        placed, size = layout(schema, name)
         lines.append(f"/* struct {name}: offsets in bytes */")
-        lines += [f"#define PP_OFF_{snake(name)}_{f.upper()} {offset}" for f, offset, _ in fields]
+        lines += [f"#define PP_OFF_{snake(name)}_{f.upper()} {offset}" for f, offset, _ in placed]
         lines += [f"#define PP_SIZE_{snake(name)} {size}", ""]
     for name, fields in schema.tables.items():
         lines.append(f"/* table {name}: vtable slots */")
@@ -142,7 +142,8 @@ def main() -> int:
     for path, text in outputs().items():
         if "--check" in sys.argv:
             old = path.read_text() if path.exists() else ""
-            diff = list(difflib.unified_diff(old.splitlines(), text.splitlines(), str(path), "generated", lineterm="", n=1))
+            both = (old.splitlines(), text.splitlines())
+            diff = list(difflib.unified_diff(*both, str(path), "generated", lineterm="", n=1))
             if diff:
                 print("\n".join(diff[:40]))
                 stale = 1

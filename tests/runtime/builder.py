@@ -15,10 +15,11 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from pappus.export.schema import debug_generated as D
-from pappus.export.schema import program_generated as P
+from pappus.export.schema import debug_generated, program_generated
 from pappus.runtime.enums import DType, ExprOp, Family, PackKind, PwOp, PwType, Storage
 
+D: Any = debug_generated  # what flatc writes has no types
+P: Any = program_generated
 NONE = 0xFFFFFFFF
 MAGIC = b"\x89PAP\r\n\x1a\n"
 NUMPY = {
@@ -354,14 +355,15 @@ def load_store(op: int, dtype: int = PwType.F32, operands: int = 1) -> list[Pw]:
 # -- writing -------------------------------------------------------------------------------------------------------
 
 
-class _Builder(flatbuffers.Builder):  # type: ignore[misc, no-any-unimported]
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     def raw(self, items: Sequence[bytes], size: int, alignment: int) -> int:
         """A vector of scalars or structs given as their bytes."""
         self.StartVector(size, len(items), alignment)
         data = b"".join(items)
-        self.head = self.head - len(data)
-        self.Bytes[self.head : self.head + len(data)] = data
-        return int(self.EndVector())
+        builder: Any = self
+        builder.head = builder.head - len(data)
+        builder.Bytes[builder.head : builder.head + len(data)] = data
+        return int(builder.EndVector())
 
     def offsets(self, items: Sequence[int]) -> int:
         self.StartVector(4, len(items), 4)

@@ -52,7 +52,7 @@ def expect(done: subprocess.CompletedProcess[str], code: int, *parts: str) -> No
 # -- results -------------------------------------------------------------------------------------------------------
 
 
-def inputs_of(file: bytes, name: str) -> dict[str, Any]:
+def inputs_of(file: bytes) -> dict[str, Any]:
     """Legal inputs of the program's first method."""
     rng = np.random.default_rng(5)
     method = runtime.load(file).method(runtime.load(file).methods[0])
@@ -65,14 +65,16 @@ def inputs_of(file: bytes, name: str) -> dict[str, Any]:
     return found
 
 
-ALL = {**{name: (lambda make=make: make().build()) for name, make in programs.ALL.items()}, **exported.ALL}
+def made(name: str) -> bytes:
+    """A file by its name in programs.py or exported.py."""
+    return programs.ALL[name]().build() if name in programs.ALL else exported.ALL[name]()
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*programs.ALL, *exported.ALL])
 def test_same_bits_as_the_python_binding(name: str, tool: Path, tmp_path: Path) -> None:
-    file = ALL[name]()
+    file = made(name)
     (tmp_path / "m.pap").write_bytes(file)
-    inputs = inputs_of(file, name)
+    inputs = inputs_of(file)
     arguments: list[str] = []
     for i, (key, value) in enumerate(inputs.items()):
         np.save(tmp_path / f"in{i}.npy", value)
@@ -206,7 +208,8 @@ def test_failing_runs(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "i.npy", np.array([0, 10]))
     np.save(tmp_path / "p.npy", np.zeros((2, 2), np.int32))
     done = run("g.pap", "--input", "index=i.npy", "--input", "pick=p.npy")
-    expect(done, 1, "g.pap: method 'forward', instruction 0 (gather, test.py:1): an index is 10, allowed are -10 to 10 - 1")
+    place = "g.pap: method 'forward', instruction 0 (gather, test.py:1)"
+    expect(done, 1, f"{place}: an index is 10, allowed are -10 to 10 - 1")
 
 
 @pytest.mark.parametrize(

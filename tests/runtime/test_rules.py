@@ -314,7 +314,10 @@ def add_value(*args: Any, **named: Any) -> Callable[[Program, Method], None]:
 
 def expression(op: int, b: int) -> Callable[[Program, Method], None]:
     """One more node `op(batch, b)` for "dynamic"."""
-    return lambda p, m: m._node(Expr(op, 0, 0, m.number(b))) and None
+    def change(p: Program, m: Method) -> None:
+        m._node(Expr(op, 0, 0, m.number(b)))
+
+    return change
 
 
 broken("INPUT_SIZE", "pointwise", lambda p, m: None, [np.ones((4, 6), F)])

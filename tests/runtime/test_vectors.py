@@ -29,4 +29,4 @@ def test_results(threads: int) -> None:
     np.testing.assert_array_equal(name, vectors.weights()["names"][want_digit])
     for i in range(1, 4):
         y = session.method("count")(np.ones(3, np.float32))
-        assert y.tolist() == [1 + i, 2 + i, 3 + i]
+        assert np.asarray(y).tolist() == [1 + i, 2 + i, 3 + i]

@@ -129,9 +129,31 @@ class Core:
 
     def cancel(self) -> None:
         """Ask a run on another thread to stop. It takes no lock: the run holds it."""
+        memory = self._instance_memory  # first: close() forgets the instance before its memory
         instance = self.instance
         if instance is not None:
             lib.pp_cancel(instance)
+        del memory
+
+    def observe(self, observer: Any, handle: Any) -> None:
+        """Let `observer`, known to C as `handle`, see the runs from now on; None ends that."""
+        with self._lock:  # a run on another thread goes on with what it started with
+            if self._busy:
+                raise ArgumentError("an observer must not change what its own session calls while it runs")
+            if observer is not None and self.instance is None:
+                raise ArgumentError("the session is closed")
+            if observer is not None and self.observer is not None:
+                raise ArgumentError("the session is already observed: one observer at a time")
+            self.observer = observer
+            if self.instance is not None:
+                callback = ffi.NULL if observer is None else lib.pappus_observed
+                lib.pp_observe(self.instance, callback, ffi.NULL if handle is None else handle)
+
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a session of pappus.runtime cannot be pickled or copied: it holds memory of the C runtime and threads; "
+            "pass the program's path or bytes and load it there, and `state.snapshot()` for its state"
+        )
 
     def close(self) -> None:
         """Release everything, in the order the lifetimes demand."""

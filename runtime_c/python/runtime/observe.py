@@ -95,14 +95,8 @@ def observing(core: Core, callback: Callable[[Observation], None], results: bool
     """Call `callback` after every instruction of the runs inside the block."""
     observer = _Observer(core, callback, results)
     handle = ffi.new_handle(observer)
-    with core.using() as instance:
-        if core.observer is not None:
-            raise RuntimeError("the session is already observed")
-        core.observer = observer
-        lib.pp_observe(instance, lib.pappus_observed, handle)
+    core.observe(observer, handle)
     try:
         yield
     finally:
-        core.observer = None
-        if core.instance is not None:
-            lib.pp_observe(core.instance, ffi.NULL, ffi.NULL)
+        core.observe(None, None)
