@@ -11,6 +11,7 @@ from pappus.frontend.autograd import no_grad
 from pappus.frontend.dispatch import assign
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
+from pappus.frontend.nn import operators as _operators
 
 # Operators whose signature is torch's already.
 from pappus.frontend.ops import (
@@ -37,8 +38,10 @@ from pappus.frontend.ops import (
 from pappus.frontend.symbolic import is_symbolic, same_size
 from pappus.frontend.tensor import Tensor
 
-__all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "avg_pool1d",
+globals().update({name: getattr(_operators, name) for name in _operators.__all__})
+
+__all__ = [  # noqa: PLE0604
+    *_operators.__all__, "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d",
     "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
     "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "gelu", "glu",
@@ -267,11 +270,6 @@ def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
     return ops.adaptive_avg_pool1d(input, output_size)  # type: ignore[no-any-return]
 
 
-def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Maximum over `output_size` windows that cover the last dimension."""
-    return ops.adaptive_max_pool2d(input.unsqueeze(-2), _row(output_size, 1)).squeeze(-2)  # type: ignore[no-any-return]
-
-
 def max_pool2d(
     input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
     return_indices: bool = False,
@@ -300,11 +298,6 @@ def _adaptive(input: Tensor, output_size: Any) -> tuple[Any, ...]:
 def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
     """Mean over a grid of windows that covers the image; None keeps a size."""
     return ops.adaptive_avg_pool2d(input, _adaptive(input, output_size))  # type: ignore[no-any-return]
-
-
-def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Maximum over a grid of windows that covers the image; None keeps a size."""
-    return ops.adaptive_max_pool2d(input, _adaptive(input, output_size))  # type: ignore[no-any-return]
 
 
 # -- resizing and padding -----------------------------------------------------------------------

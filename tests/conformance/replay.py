@@ -55,6 +55,22 @@ def reach(root: Any, dotted: str) -> Any:
     return root
 
 
+class _Namespace:
+    """Stands for the module `torch`: pappus, and `torch.ops.aten.NAME.default` is the operator NAME."""
+
+    def __getattr__(self, name: str) -> Any:
+        return _Aten if name == "ops" else getattr(pp, name)
+
+
+class _AtenOps:
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(pp, name)
+        return types.SimpleNamespace(default=found, Tensor=found, __call__=found)
+
+
+_Aten = types.SimpleNamespace(aten=_AtenOps())
+
+
 def function_of(op: Any) -> Callable[..., Any]:
     """What pappus offers for an entry of the database. Raises Missing.
 
@@ -62,7 +78,7 @@ def function_of(op: Any) -> Callable[..., Any]:
     """
     wrapper = op.op
     if isinstance(wrapper, types.FunctionType) and wrapper.__module__.startswith("torch.testing"):
-        scope = {**wrapper.__globals__, "torch": pp}
+        scope = {**wrapper.__globals__, "torch": _Namespace()}
         twin = types.FunctionType(wrapper.__code__, scope, wrapper.__name__, wrapper.__defaults__, wrapper.__closure__)
         twin.__kwdefaults__ = wrapper.__kwdefaults__
         return twin
