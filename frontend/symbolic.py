@@ -212,6 +212,8 @@ class SymInt:
         return self
 
     def __mul__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return float(self) * other  # no size any more: the value becomes part of the program, or is refused
         if not _is_size(other):
             return NotImplemented
         terms: dict[Monomial, int] = {}
@@ -392,6 +394,8 @@ def _build(terms: dict[Monomial, int], atoms: dict[Any, Atom], env: ShapeEnv) ->
 
 
 def _linear(a: SymInt, ca: int, other: object, cb: int) -> Any:
+    if isinstance(other, float):
+        return ca * float(a) + cb * other
     if not _is_size(other):
         return NotImplemented
     terms = {m: ca * c for m, c in a.terms}

@@ -118,7 +118,10 @@ class Graph:
         if not count:
             return base
         name = f"{base}_{count}"
-        return name if name not in self._names else self.fresh_name(base)
+        if name in self._names:
+            return self.fresh_name(base)
+        self._names[name] = 0
+        return name
 
     def add(
         self,
