@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lines import ENVIRONMENT
-from native import ROOT, build_folder
+from native import ROOT, build_folder, pappus_run
 
 EXAMPLES = ROOT / "examples"
 
@@ -34,6 +35,24 @@ def test_the_perceptron(tmp_path: Path) -> None:
     done = python(EXAMPLES / "mlp.py", tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "[1 0 1]\n" and (tmp_path / "signs.pap").stat().st_size > 1000
+
+
+def test_the_commands_in_the_readmes_work(tmp_path: Path) -> None:
+    assert python(EXAMPLES / "mlp.py", tmp_path).returncode == 0
+    np.save(tmp_path / "points.npy", np.ones((3, 2), np.float32))
+    readme = (ROOT / "README.md").read_text()
+    shell = readme[readme.index("From the shell") :].split("\n\n")[0]
+    lines = [(line, tmp_path) for line in re.findall(r"`((?:pappus|build/c/runtime_c/pappus-run) [^`]+)`", shell)]
+    assert len(lines) == 4
+    examples = re.findall(r"^    (pappus .+)$", (EXAMPLES / "README.md").read_text(), re.M)
+    assert len(examples) == 3
+    for line, folder in [*lines, *((e.replace("m.pap", str(tmp_path / "m.pap")), ROOT) for e in examples)]:
+        program, *arguments = shlex.split(line)
+        command = [sys.executable, "-m", "pappus"] if program == "pappus" else [str(pappus_run())]
+        done = subprocess.run(
+            [*command, *arguments], cwd=folder, capture_output=True, text=True, env=ENVIRONMENT, timeout=120
+        )
+        assert done.returncode == 0 and done.stdout, f"{line}\n{done.stderr}"
 
 
 def test_the_transformer_recites(tmp_path: Path) -> None:
