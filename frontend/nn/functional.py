@@ -40,7 +40,7 @@ from pappus.frontend.tensor import Tensor
 
 globals().update({name: getattr(_operators, name) for name in _operators.__all__})
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     *_operators.__all__, "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d",
     "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
     "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",

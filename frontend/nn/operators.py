@@ -1,4 +1,4 @@
-"""Functions of `pappus.nn.functional` that are operators with torch's signature already: nothing to add but the name."""
+"""Functions of `pappus.nn.functional` that are operators with torch's signature already: only the name is added."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from pappus.frontend import ops
 
 _NAMES = (
-    "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool3d", "max_pool3d",
-    "max_unpool1d", "max_unpool2d", "max_unpool3d",
+    "adaptive_avg_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool3d",
+    "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
 )  # fmt: skip
 globals().update({name: getattr(ops, name) for name in _NAMES})
 

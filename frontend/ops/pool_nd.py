@@ -14,10 +14,8 @@ import numpy as np
 
 from .. import dtypes
 from ..errors import ArgumentError, ShapeError
-from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
-from ._samples import floats, ints
 from .create import zeros
 from .index import gather, scatter, scatter_add
 from .pool import (
@@ -267,34 +265,11 @@ def max_unpool3d(
 # -- the gradient of maxima with places -----------------------------------------------------------
 
 
-def _places_shape(g: Spec, x: Spec, indices: Spec, **attrs: Any) -> Spec:
-    _geometry("max_pool2d", x.shape, attrs["kernel_size"], attrs["stride"], attrs["padding"], attrs["dilation"],
-              attrs["ceil_mode"])  # fmt: skip
-    return Spec(tuple(x.shape), g.dtype)
-
-
-def _places_decompose(g: Any, x: Any, indices: Any, **_: Any) -> Any:
-    blank = zeros((*x.shape[:-2], x.shape[-2] * x.shape[-1]), dtype=g.dtype)
-    return reshape(scatter_add(blank, -1, flatten(indices, -2), flatten(g, -2)), tuple(x.shape))
-
-
-def _places_vjp(gg: Any, _out: Any, _g: Any, _x: Any, indices: Any, **_: Any) -> tuple[Any, None, None]:
-    return reshape(gather(flatten(gg, -2), -1, flatten(indices, -2)), tuple(indices.shape)), None, None
-
-
-_places_backward = operator(
-    "max_pool2d_with_indices_backward(Tensor grad_output, Tensor input, Tensor indices, int[2] kernel_size, "
-    "int[2] stride=[], int[2] padding=0, int[2] dilation=1, bool ceil_mode=False) -> Tensor",
-    "The gradient of max_pool2d_with_indices: each window's gradient is added where its maximum stood.",
-    shape=_places_shape, decompose=_places_decompose, vjp=_places_vjp,
-    samples=lambda: [Sample((floats(2, 2, 2), floats(2, 4, 4, seed=2), ints(2, 2, 2, high=16), 2))],
-)  # fmt: skip
-
-
 @function()
 def max_pool2d_with_indices_backward(
     grad_output: Any, self: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     indices: Any,
 ) -> Any:  # fmt: skip
-    """The gradient of `max_pool2d_with_indices`, with the arguments in the order of Core ATen."""
-    return _places_backward(grad_output, self, indices, kernel_size, stride or (), padding, dilation, ceil_mode)
+    """The gradient of `max_pool2d_with_indices` (arguments as in Core ATen): added where each window's maximum stood."""
+    blank = zeros((*self.shape[:-2], self.shape[-2] * self.shape[-1]), dtype=grad_output.dtype)
+    return reshape(scatter_add(blank, -1, flatten(indices, -2), flatten(grad_output, -2)), tuple(self.shape))
