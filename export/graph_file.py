@@ -229,14 +229,15 @@ def parse_graph_file(data: bytes, name: str = "<bytes>") -> ExportedProgram:
     try:
         description = json.loads(text)
         version = description["version"]
-        if version != VERSION:
-            raise PappusError(f"{name} has graph format {version}, this Pappus reads {VERSION}; export the model again")
+    except _DAMAGE:
+        raise PappusError(f"{name} is damaged: its description of the graph cannot be read") from None
+    if version != VERSION:
+        raise PappusError(f"{name} has graph format {version}, this Pappus reads {VERSION}; export the model again")
+    try:
         return _program(description, arrays)
-    except GraphError as error:
-        raise PappusError(f"{name} is damaged: {error}") from None
+    except (PappusError, GraphError) as error:
+        raise PappusError(f"{name} is damaged or of another version: {error}") from None
     except _DAMAGE as error:
-        if isinstance(error, PappusError):
-            raise
         raise PappusError(f"{name} is damaged: its description of the graph is not valid ({type(error).__name__})") from None
 
 
