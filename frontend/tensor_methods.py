@@ -14,6 +14,7 @@ from . import dispatch, dtypes, indexing
 from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
 from .opdef import OPS
+from .tape import state
 from .tensor import Device, Tensor
 
 __all__ = ["install", "write"]
@@ -50,9 +51,25 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
     return method
 
 
-def _inplace(front: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _before(x: Tensor, op: Any) -> Tensor:
+    """`x` as an in-place operator sees it: where its numbers are needed for the gradient, a copy from before the change."""
+    if not state.grad or (op is not None and not op.keeps[0]) or x.is_symbolic:
+        return x
+    old = Tensor._from_data(x._data.copy(), x._requires_grad)
+    old._node, old._index = x._node, x._index
+    if x._requires_grad and x._node is None:
+        return x  # a leaf: the write is refused
+    return old
+
+
+def _wants_gradient(*values: Any) -> bool:
+    return state.grad and any(isinstance(v, Tensor) and v._requires_grad for v in values)
+
+
+def _inplace(front: Callable[..., Any], name: str, op: Any = None) -> Callable[..., Any]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return write(self, front(self, *args, **kwargs), name)
+        before = _before(self, op) if _wants_gradient(self, *args, *kwargs.values()) else self
+        return write(self, front(before, *args, **kwargs), name)
 
     method.__name__ = name
     method.__doc__ = f"{name[:-1]} in place: the result replaces the elements of this tensor."
@@ -97,7 +114,7 @@ _ALIASES = {
 def install() -> None:
     """Attach every operator to Tensor. Called by pappus.frontend.ops when it has loaded."""
     from . import ops
-    from .ops._names import FUNCTIONS, METHODS
+    from .ops._names import FUNCTIONS, INPLACE, METHODS
 
     for name, target in _ALIASES.items():
         front = getattr(ops, target, None)
@@ -114,16 +131,18 @@ def install() -> None:
         if name not in Tensor.__dict__:
             setattr(Tensor, name, _varargs(front, name) if "varargs" in op.tags else front)
         if "inplace" in op.tags:
-            setattr(Tensor, name + "_", _inplace(front, name + "_"))
+            setattr(Tensor, name + "_", _inplace(front, name + "_", op))
     for name, function in METHODS.items():
         if name not in Tensor.__dict__:
             setattr(Tensor, name, function)
+    for name in INPLACE:
+        setattr(Tensor, name + "_", _inplace(METHODS[name], name + "_"))
     for dunder, name in _BINARY.items():
         front = OPS[name].front if name in OPS else None
         if front is not None:
             setattr(Tensor, f"__{dunder}__", _binary(front))
             setattr(Tensor, f"__r{dunder}__", _reflected(front))
-            setattr(Tensor, f"__i{dunder}__", _inplace_operator(front, f"__i{dunder}__"))
+            setattr(Tensor, f"__i{dunder}__", _inplace_operator(OPS[name], f"__i{dunder}__"))
     for dunder, name in _COMPARE.items():
         setattr(Tensor, f"__{dunder}__", _binary(OPS[name].front))  # type: ignore[arg-type]
     for name, value in _EXTRA.items():
@@ -132,11 +151,14 @@ def install() -> None:
         Tensor.where = lambda self, condition, other: ops.where(condition, self, other)  # type: ignore[method-assign]
 
 
-def _inplace_operator(front: Callable[..., Any], name: str) -> Callable[..., Any]:
+def _inplace_operator(op: Any, name: str) -> Callable[..., Any]:
+    front = op.front
+
     def method(self: Tensor, other: Any) -> Any:
         if not _operand(other):
             return NotImplemented
-        return write(self, front(self, other), name)
+        before = _before(self, op) if _wants_gradient(self, other) else self
+        return write(self, front(before, other), name)
 
     return method
 

@@ -2,22 +2,75 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from ..schema import check_call, respell
+from ..source import user_location
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
+INPLACE: set[str] = set()
 
 
-def function(*, method: bool = False) -> Callable[[F], F]:
-    """Offer a function as `pappus.<name>` and, with `method`, as a tensor method of the same name."""
+def function(*, method: bool = False, inplace: bool = False) -> Callable[[F], F]:
+    """Offer a function as `pappus.<name>` and, with `method`, as a tensor method of the same name.
+
+    With `inplace` there is a method `<name>_` as well, which stores the result in the tensor.
+    """
 
     def declare(f: F) -> F:
+        f = _checked(f)
         FUNCTIONS[f.__name__] = f
         if method:
             METHODS[f.__name__] = f
+        if inplace:
+            INPLACE.add(f.__name__)
         return f
 
     return declare
+
+
+def _checked(f: F) -> F:
+    """`f`, with calls that do not fit its parameters tried under PyTorch's other spellings, then refused by name."""
+
+    @wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return f(*args, **kwargs)
+        except TypeError as error:
+            trace = error.__traceback__
+            if trace is None or trace.tb_next is not None:  # raised by the function's own code
+                raise
+        return f(*args, **_fitting(f, args, kwargs))
+
+    return cast(F, call)
+
+
+def _fitting(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The keywords under the names that `f` has. Raises ArgumentError with the signature where that does not help."""
+    from ..errors import ArgumentError
+
+    parameters = inspect.signature(f).parameters.values()
+    kinds = inspect.Parameter
+    shown = [p.replace(annotation=kinds.empty) for p in parameters]
+    signature = f"{f.__name__}{inspect.Signature(shown)}"
+    listed: list[tuple[str, bool]] = []
+    for p in parameters:
+        if p.kind in (kinds.VAR_POSITIONAL, kinds.KEYWORD_ONLY) and ("*", False) not in listed:
+            listed.append(("*", False))
+        if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD):
+            listed.append((p.name, p.default is kinds.empty))
+    taken = [name for name, _ in listed[: len(args)]]
+    words = respell([name for name, _ in listed if name not in taken], kwargs)
+    many = any(p.kind is kinds.VAR_POSITIONAL for p in parameters)
+    try:
+        check_call(f.__name__, signature, listed, 0 if many else len(args), list(words))
+    except ArgumentError as error:
+        error.at(f.__name__, user_location())
+        raise
+    return words

@@ -155,7 +155,7 @@ hardsigmoid = _activation(
 hardswish = _activation(
     "hardswish(Tensor self) -> Tensor", "x * min(max(x + 3, 0), 6) / 6.",
     lambda x: x * np.clip(x + x.dtype.type(3), x.dtype.type(0), x.dtype.type(6)) / x.dtype.type(6),
-    lambda g, _out, x: (g * where(lt(x, -3), 0.0, where(le(x, 3), x * (1 / 3) + 0.5, 1.0)),),
+    lambda g, _out, x: (g * where(le(x, -3), 0.0, where(lt(x, 3), x * (1 / 3) + 0.5, 1.0)),),
     lambda x: x * _clamp(x + 3, 0, 6) / 6,
 )  # fmt: skip
 
@@ -195,7 +195,7 @@ softsign = _activation(
 tanhshrink = _activation("tanhshrink(Tensor self) -> Tensor", "x - tanh(x).", None, None, lambda x: x - tanh(x))
 hardshrink = _activation(
     "hardshrink(Tensor self, float lambd=0.5) -> Tensor", "x where |x| > lambd, 0 elsewhere.", None, None,
-    lambda x, lambd=0.5: where(gt(x.abs(), lambd), x, 0.0),
+    lambda x, lambd=0.5: where(le(x.abs(), lambd), 0.0, x),
 )  # fmt: skip
 softshrink = _activation(
     "softshrink(Tensor self, float lambd=0.5) -> Tensor", "x moved towards 0 by lambd, 0 where |x| <= lambd.", None, None,

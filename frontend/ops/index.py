@@ -16,7 +16,7 @@ from ._shapes import broadcast, wrap_dim
 from .create import arange, zeros
 from .pointwise import eq, to_dtype, where
 from .reduce import ValuesIndices
-from .shape import expand, flatten, reshape, slice_, unsqueeze, view
+from .shape import constant_pad_nd, expand, flatten, reshape, slice_, unsqueeze, view
 
 
 def _need_index(name: str, index: Any) -> None:
@@ -149,17 +149,26 @@ def _scatter_kernel(add: bool) -> Any:
     return eager
 
 
+def _source_grad(g: Any, index: Any, src: Any, dim: int) -> Any:
+    """The gradient where src was used: zero beyond the index, which may be smaller."""
+    if not src.requires_grad:
+        return None
+    out = _gather(g, index, dim)
+    pads = [p for n, m in zip(reversed(index.shape), reversed(src.shape), strict=False) for p in (0, m - n)]
+    return constant_pad_nd(out, pads) if any(type(p) is not int or p for p in pads) else out
+
+
 _scatter_add = operator(
     "scatter_add(Tensor self, Tensor index, Tensor src, int dim) -> Tensor", "src added to self at positions along a dimension.",
     shape=_scatter_spec, eager=_scatter_kernel(True), tags=("index",),
-    vjp=lambda g, _out, _x, index, _src, dim: (g, None, _gather(g, index, dim) if _src.requires_grad else None),
+    vjp=lambda g, _out, _x, index, _src, dim: (g, None, _source_grad(g, index, _src, dim)),
     samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), floats(2, 4, seed=3), 0))],
 )  # fmt: skip
 
 
 def _scatter_vjp(g: Any, _out: Any, _x: Any, index: Any, _src: Any, dim: Any) -> Any:
     hole = scatter(g, dim, index, 0.0)
-    return hole, None, _gather(g, index, dim) if _src.requires_grad else None
+    return hole, None, _source_grad(g, index, _src, dim)
 
 
 _scatter = operator(
@@ -172,13 +181,13 @@ _scatter = operator(
 )  # fmt: skip
 
 
-@function(method=True)
+@function(method=True, inplace=True)
 def scatter_add(self: Any, dim: int, index: Any, src: Any) -> Any:
     """self with src added: out[index[i][j]][j] += src[i][j] for dim 0, and so on."""
     return _scatter_add(self, index, src, dim)
 
 
-@function(method=True)
+@function(method=True, inplace=True)
 def scatter(self: Any, dim: int, index: Any, src: Any = None, *, value: Any = None, reduce: str | None = None) -> Any:
     """self with src (a tensor or a number) written: out[index[i][j]][j] = src[i][j] for dim 0, and so on."""
     src = value if src is None else src
@@ -500,7 +509,7 @@ def unique(self: Any, sorted: bool = True, return_inverse: bool = False, return_
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
-@function(method=True)
+@function(method=True, inplace=True)
 def index_add(self: Any, dim: int, index: Any, source: Any, *, alpha: Any = 1) -> Any:
     """self with the slices of `source` added at the indices along `dim`."""
     if not self.shape:

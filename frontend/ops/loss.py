@@ -210,8 +210,8 @@ cross_entropy = operator(
     distribution. Raises DTypeError for float targets of another shape, DimError for a class out of range.
 
     >>> import pappus as pp
-    >>> round(pp.cross_entropy(pp.zeros(2, 10), pp.tensor([3, 4])).item(), 4)
-    2.3026
+    >>> pp.cross_entropy(pp.zeros(2, 10), pp.tensor([3, 4]))
+    tensor(2.3026)
     """,
     decompose=_cross_entropy_decompose,
     shape=_cross_entropy_shape,
@@ -332,8 +332,8 @@ binary_cross_entropy_with_logits = operator(
     """`binary_cross_entropy` of sigmoid(input), computed without overflow; `pos_weight` multiplies the t log x term.
 
     >>> import pappus as pp
-    >>> round(pp.binary_cross_entropy_with_logits(pp.zeros(2), pp.ones(2)).item(), 4)
-    0.6931
+    >>> pp.binary_cross_entropy_with_logits(pp.zeros(2), pp.ones(2))
+    tensor(0.6931)
     """,
     decompose=_bce_logits_decompose,
     samples=lambda: iter([Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1))),

@@ -437,17 +437,21 @@ def clamp(self: Any, min: Any = None, max: Any = None) -> Any:
     tensors = [b is not None and hasattr(b, "_data") for b in (min, max)]
     if not any(tensors):
         return _clamp(self, min, max)
-    out = self if min is None else maximum(self, min)
-    return out if max is None else minimum(out, max)
+    out = self
+    if min is not None:  # at a tie the gradient is self's, unlike maximum's
+        out = where(logical_or(lt(out, min), ne(min, min)), min, out)
+    if max is not None:
+        out = where(logical_or(lt(max, out), ne(max, max)), max, out)
+    return out
 
 
-@function(method=True)
+@function(method=True, inplace=True)
 def clamp_min(self: Any, min: Any) -> Any:
     """Elements not below `min`."""
     return clamp(self, min=min)
 
 
-@function(method=True)
+@function(method=True, inplace=True)
 def clamp_max(self: Any, max: Any) -> Any:
     """Elements not above `max`."""
     return clamp(self, max=max)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..dtypes import DType
 from ..dtypes import result_type as _result_type
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError
 from ..tensor import Tensor
 from ._names import function
 from .pointwise import abs as _abs
@@ -71,6 +71,10 @@ def equal(self: Any, other: Any) -> bool:
 @function(method=True)
 def isclose(self: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where two tensors are equal up to atol + rtol * |other|: a boolean tensor."""
+    if self.dtype is not other.dtype:
+        raise DTypeError(f"isclose: the tensors have types {self.dtype} and {other.dtype}; convert one with .to(...)")
+    if not self.dtype.category:
+        return eq(self, other)
     near = logical_and(le(_abs(self - other), atol + rtol * _abs(other)), isfinite(other))
     same = eq(self, other)  # infinities of one sign are close
     if equal_nan:

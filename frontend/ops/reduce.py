@@ -247,10 +247,17 @@ def min(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return minimum(self, dim) if isinstance(dim, Tensor) else _along(self, argmin, dim, keepdim)
 
 
+class MinMax(NamedTuple):
+    """What `aminmax` returns."""
+
+    min: Any
+    max: Any
+
+
 @function(method=True)
-def aminmax(self: Any, *, dim: Any = None, keepdim: bool = False) -> tuple[Any, Any]:
-    """The smallest and the largest element, or those along a dimension."""
-    return amin(self, dim, keepdim), amax(self, dim, keepdim)
+def aminmax(self: Any, *, dim: Any = None, keepdim: bool = False) -> MinMax:
+    """(min, max): the smallest and the largest element, or those along a dimension."""
+    return MinMax(amin(self, dim, keepdim), amax(self, dim, keepdim))
 
 
 # -- tests ----------------------------------------------------------------------------------------
@@ -288,6 +295,8 @@ def _var(x: Any, dim: Any = None, correction: Any = 1, keepdim: Any = False) -> 
 
 def _var_vjp(g: Any, _out: Any, x: Any, dim: Any, correction: Any, keepdim: Any) -> Any:
     left = _count(x.shape, dim) - correction
+    if type(left) in (int, float) and left <= 0:
+        return (expand(restore(g, x.shape, dim, keepdim), tuple(x.shape)) * math.nan,)
     return (restore(g, x.shape, dim, keepdim) * (x - mean(x, dim, keepdim=True)) * (2 / left),)
 
 

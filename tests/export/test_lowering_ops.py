@@ -18,6 +18,8 @@ from pappus.frontend.tensor import Tensor
 UNSUPPORTED = {
     "avg_pool2d_backward": "no kernel yet",
     "convolution_weight_grad": "no kernel yet",
+    "cummax": "no kernel yet",
+    "cummin": "no kernel yet",
     "dropout_seeded": "random numbers on the device are not built yet; call model.eval",
     "embedding_backward": "writing by index has no kernel yet",
     "index_put": "writing by index has a kernel for one position",

@@ -79,6 +79,15 @@ def test_differentiable_operators_have_a_floating_point_sample() -> None:
     assert not bare
 
 
+def test_scatter_of_more_than_the_index_takes() -> None:
+    """Elements of src beyond the index have no part in the result, and a gradient of zero."""
+    x, src = pp.zeros(3, 4, dtype=pp.float64, requires_grad=True), pp.ones(3, 4, dtype=pp.float64, requires_grad=True)
+    index = pp.tensor([[0, 2], [1, 0]])
+    for function in (pp.scatter_add, pp.scatter):
+        assert gradcheck(lambda x, src, run=function: run(x, 0, index, src), [x, src])
+        assert gradgradcheck(lambda x, src, run=function: run(x, 0, index, src * src), [x, src])
+
+
 # -- overrides ------------------------------------------------------------------------------------
 
 @each(OVERRIDDEN)

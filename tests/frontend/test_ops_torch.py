@@ -35,7 +35,8 @@ NOT_COMPARED = {
 }
 # Operands by position that torch takes but gives no gradient; ours have one, which test_gradients.py checks.
 CONSTANT_IN_TORCH = {
-    "batch_norm": (3, 4), "binary_cross_entropy": (2,), "nll_loss": (2,), "cross_entropy": (2,),
+    "batch_norm": (3, 4), "binary_cross_entropy": (2,),
+    "binary_cross_entropy_with_logits": (2, 3), "nll_loss": (2,), "cross_entropy": (2,),
 }  # fmt: skip
 LOOSER = {"hardsigmoid": 1e-7}  # torch multiplies by 1/6 in float32 in the gradient
 
