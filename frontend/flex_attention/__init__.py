@@ -4,6 +4,7 @@
     mods          score and mask functions: and_masks, or_masks, create_mask, calling them on a tile
     block_mask    BlockMask
     classify      create_block_mask
+    bounds        what a mask function can return inside a block, from its ends
     tiles         how the attention matrix is cut
     kernel        the arithmetic of a tile, forward and backward
     captured      gradients of what a score function captured

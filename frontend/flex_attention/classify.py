@@ -9,12 +9,15 @@ import numpy as np
 
 from ..errors import ArgumentError, PappusError
 from ..source import user_location
+from ..tensor import Tensor
 from .block_mask import EMPTY, FULL, PARTIAL, BlockMask, of_kinds, pair
-from .mods import MaskMod, call_mask, describe_mod, index_tensors, takes_score
+from .bounds import bound_mask
+from .mods import MaskMod, call_mask, describe_mod, takes_score
 
 __all__ = ["create_block_mask"]
 
-_CHUNK = 1 << 21  # elements of the mask that are looked at together: 2 MB
+_CHUNK = 1 << 20  # elements of the mask that are looked at together
+_BLOCKS = 1 << 18  # blocks whose bounds are computed together
 
 
 def create_block_mask(
@@ -49,7 +52,10 @@ def create_block_mask(
         if not (n is None and len(name) == 1) and (not isinstance(n, int) or n < 0):
             raise ArgumentError(f"create_block_mask: {name} must be an int >= 0, got {n!r}").at(None, user_location())
     lengths = (1 if B is None else B, 1 if H is None else H, Q_LEN, KV_LEN)
-    kinds = classify(mask_mod, lengths, size)
+    try:
+        kinds = classify(mask_mod, lengths, size)
+    except PappusError as error:
+        raise error.at(None, user_location()) from None
     out = of_kinds(kinds, (Q_LEN, KV_LEN), size, mask_mod, separate_full_blocks)
     out.from_mask_mod = True
     return out
@@ -57,61 +63,64 @@ def create_block_mask(
 
 def classify(mask_mod: MaskMod, lengths: tuple[int, ...], size: tuple[int, int]) -> Any:
     """The kind of every block: a uint8 array (B, H, rows, columns)."""
-    counts = [-(-n // s) for n, s in zip(lengths[2:], size, strict=True)]
-    kinds = np.zeros((*lengths[:2], *counts), np.uint8)
-    try:
-        for part in _parts(lengths, size):
-            kinds[_blocks(part, size)] = _look(mask_mod, part, size)
-    except PappusError as error:
-        raise error.at(None, user_location()) from None
+    counts = (*lengths[:2], *(-(-n // s) for n, s in zip(lengths[2:], size, strict=True)))
+    kinds = np.zeros(counts, np.uint8)
+    sizes = (1, 1, *size)
+    # The first and the last position of each block, in each dimension.
+    ends = [
+        (np.arange(count) * step, np.minimum(np.arange(count) * step + step, n) - 1)
+        for count, step, n in zip(counts, sizes, lengths, strict=True)
+    ]
+    heads = max(1, _BLOCKS // max(1, counts[2] * counts[3]))
+    for b in _slices(counts[0], max(1, heads // max(1, counts[1]))):
+        for h in _slices(counts[1], heads):
+            part = (b, h, slice(0, counts[2]), slice(0, counts[3]))
+            inside = [
+                tuple(end[some].reshape(_along(d)) for end in both)
+                for d, (both, some) in enumerate(zip(ends, part, strict=True))
+            ]
+            kinds[part] = _kinds(mask_mod, inside, kinds[part].shape)
     return kinds
-
-
-Part = tuple[slice, slice, slice, slice]
-
-
-def _parts(lengths: tuple[int, ...], size: tuple[int, int]) -> Iterator[Part]:
-    """Pieces of at most _CHUNK elements where a block allows it, of whole blocks: (b, h, q, kv) as slices."""
-    b, h, q, kv = lengths
-    width = min(kv, max(1, _CHUNK // size[0] // size[1]) * size[1])
-    height = min(q, max(1, _CHUNK // max(1, width) // size[0]) * size[0])
-    heads = min(h, max(1, _CHUNK // max(1, width * height)))
-    batches = min(b, max(1, _CHUNK // max(1, width * height * heads)))
-    for i in _slices(b, batches):
-        for j in _slices(h, heads):
-            for k in _slices(q, height):
-                for m in _slices(kv, width):
-                    yield i, j, k, m
 
 
 def _slices(length: int, step: int) -> Iterator[slice]:
     return (slice(at, min(at + step, length)) for at in range(0, length, max(1, step)))
 
 
-def _blocks(part: Part, size: tuple[int, int]) -> Part:
-    """A piece in blocks instead of elements."""
-    q, kv = (slice(s.start // n, -(-s.stop // n)) for s, n in zip(part[2:], size, strict=True))
-    return part[0], part[1], q, kv
+def _along(dim: int) -> tuple[int, ...]:
+    """The shape of an array along one of four dimensions."""
+    return tuple(-1 if d == dim else 1 for d in range(4))
 
 
-def _look(mask_mod: MaskMod, part: Part, size: tuple[int, int]) -> Any:
-    """The kinds of the blocks of a piece, from the value of the mask at each element."""
-    indices = index_tensors(*[np.arange(s.start, s.stop) for s in part])
-    shape = tuple(s.stop - s.start for s in part)
-    mask = np.broadcast_to(call_mask(mask_mod, indices), shape)
-    columns = np.arange(0, shape[3], size[1])
-    some = np.logical_or.reduceat(_rows(mask, size[0], np.logical_or), columns, -1)
-    every = np.logical_and.reduceat(_rows(mask, size[0], np.logical_and), columns, -1)
-    return np.where(every, FULL, np.where(some, PARTIAL, EMPTY)).astype(np.uint8)
+def _kinds(mask_mod: MaskMod, ends: Any, shape: tuple[int, ...]) -> Any:
+    """The kinds of the blocks with these ends: by bounds where they decide, else by looking."""
+    bounds = bound_mask(mask_mod, ends)
+    if bounds is None:
+        kinds = np.zeros(shape, np.uint8)
+        unsure = np.ones(shape, np.bool_)
+    else:
+        sure, possible = bounds
+        kinds = np.where(sure, FULL, EMPTY).astype(np.uint8)
+        unsure = possible & ~sure
+    where = np.nonzero(unsure)
+    # Sequences shorter than a block leave it smaller.
+    height, width = (int((last - first).max(initial=0)) + 1 for first, last in ends[2:])
+    step = max(1, _CHUNK // (height * width))
+    for at in range(0, len(where[0]), step):
+        some = tuple(w[at : at + step] for w in where)
+        kinds[some] = _look(mask_mod, ends, some, (height, width))
+    return kinds
 
 
-def _rows(mask: Any, size: int, combine: Any) -> Any:
-    """Combine the rows of each block: (..., rows, columns) to (..., blocks, columns)."""
-    *lead, rows, columns = mask.shape
-    whole = rows // size * size
-    parts = []
-    if whole:
-        parts.append(combine.reduce(mask[..., :whole, :].reshape(*lead, whole // size, size, columns), axis=-2))
-    if whole < rows:
-        parts.append(combine.reduce(mask[..., whole:, :], axis=-2, keepdims=True))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, -2)
+def _look(mask_mod: MaskMod, ends: Any, blocks: tuple[Any, ...], size: tuple[int, int]) -> Any:
+    """The kinds of some blocks from the value of the mask at each element; the blocks lie along the first dimension."""
+    positions = []
+    for d, (first, last) in enumerate(ends):
+        start = first.reshape(-1)[blocks[d]].reshape(-1, 1, 1, 1)
+        if d >= 2:  # a block at the edge sees its last position several times
+            inner = np.arange(size[d - 2]).reshape(_along(d))
+            start = np.minimum(start + inner, last.reshape(-1)[blocks[d]].reshape(-1, 1, 1, 1))
+        positions.append(Tensor._from_data(start))
+    shape = (len(blocks[0]), 1, *size)
+    mask = np.broadcast_to(call_mask(mask_mod, tuple(positions)), shape).reshape(len(blocks[0]), -1)
+    return np.where(mask.all(1), FULL, np.where(mask.any(1), PARTIAL, EMPTY)).astype(np.uint8)

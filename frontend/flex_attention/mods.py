@@ -167,7 +167,7 @@ def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, .
 
 
 def _tile_shape(indices: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    return tuple(t._data.shape[d] for d, t in enumerate(indices))
+    return np.broadcast_shapes(*(t._data.shape for t in indices))
 
 
 def _need_fit(kind: str, mod: Any, found: Tensor, shape: tuple[Any, ...], parameters: str) -> None:

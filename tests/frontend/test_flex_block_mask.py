@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
-from flex_reference import EXAMPLES, MASKS, agree, leaf, operands, reference, values_and_grads
+from flex_reference import EXAMPLES, IDS, MASKS, agree, leaf, operands, reference, values_and_grads
 
 import pappus as pp
+from pappus.frontend.flex_attention import classify
 from pappus.nn.attention.flex_attention import (
     AuxRequest,
     BlockMask,
@@ -41,16 +43,129 @@ def test_blocks_against_the_dense_mask(name: str, block: Any) -> None:
     np.testing.assert_array_equal(mask.to_dense().numpy()[0, 0], kinds > 0)
 
 
-def test_large_masks_are_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pappus.frontend.flex_attention import classify
-
+def test_masks_are_looked_at_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     def mask_mod(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
-        return (q_idx * 7 + kv_idx * 3 + h * 5 + b) % 11 > 2 + q_idx // 9
+        return ((q_idx * 7 + kv_idx * 3 + h * 5 + b) % 11 > 2 + q_idx // 9) & (q_idx.double().sin() < 0.9)
 
-    whole = create_block_mask(mask_mod, 3, 2, 53, 61, BLOCK_SIZE=(6, 4)).kinds()
-    for chunk in (1, 40, 500):
+    dense = create_mask(mask_mod, 3, 2, 53, 61).numpy()
+    padded = np.pad(dense, ((0, 0), (0, 0), (0, 1), (0, 3)), mode="edge").reshape(3, 2, 9, 6, 16, 4)
+    kinds = np.where(padded.all((3, 5)), 2, padded.any((3, 5)))
+    for chunk, blocks in ((1, 1), (40, 144), (500, 300), (1 << 20, 1 << 20)):
         monkeypatch.setattr(classify, "_CHUNK", chunk)
-        np.testing.assert_array_equal(create_block_mask(mask_mod, 3, 2, 53, 61, BLOCK_SIZE=(6, 4)).kinds(), whole)
+        monkeypatch.setattr(classify, "_BLOCKS", blocks)
+        np.testing.assert_array_equal(create_block_mask(mask_mod, 3, 2, 53, 61, BLOCK_SIZE=(6, 4)).kinds(), kinds)
+
+
+class Expressions:
+    """Random mask functions: text over q, k, b, h, tables and numbers."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+
+    def number(self, depth: int) -> str:
+        if depth == 0 or self.random.random() < 0.2:
+            return str(self.random.choice(["q", "k", "q", "k", "b", "h", str(self.random.integers(-20, 40))]))
+        a, b = self.number(depth - 1), self.number(depth - 1)
+        n = int(self.random.integers(1, 15))
+        forms = [
+            f"({a} + {b})", f"({a} - {b})", f"({a} * {b})", f"({a} // {n})", f"({a} % {n})",
+            f"pp.minimum(q, {a} + q * 0)", f"({a} + q * 0).abs()", f"(-({a}))", f"(q * 0 + {a}).clamp({-n}, {n})",
+            f"rising[({a} + q * 0).long().clamp(0, 59)]",
+            f"ids[{self.random.choice(['q', 'k'])}]",
+            f"pp.where({self.truth(depth - 1)}, q * 0 + {a}, k * 0 + {b})",
+            f"((q * 0 + {a}).float() * 0.5)", f"pairs[b, {self.random.choice(['q', 'k'])}]",
+            f"((q + {a}) / {n}).floor()",
+        ]  # fmt: skip
+        return str(self.random.choice(forms))
+
+    def truth(self, depth: int) -> str:
+        if depth == 0 or self.random.random() < 0.5:
+            a, b = self.number(max(0, depth - 1)), self.number(max(0, depth - 1))
+            return f"(q * 0 + {a} {self.random.choice(['<', '<=', '>', '>=', '==', '!='])} k * 0 + {b})"
+        a, b = self.truth(depth - 1), self.truth(depth - 1)
+        forms = [f"({a} & {b})", f"({a} | {b})", f"(~{a})", f"({a} ^ {b})", f"pp.logical_not({a})"]
+        return str(self.random.choice(forms))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bounds_of_random_functions(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the function is, its blocks are those of its values; and bounds decide many of them."""
+    looked = []
+    look = classify._look
+    monkeypatch.setattr(classify, "_look", lambda *args: looked.append(len(args[2][0])) or look(*args))
+    make, total = Expressions(seed), 0
+    names = {
+        "pp": pp, "ids": IDS, "rising": pp.tensor(np.cumsum(make.random.integers(0, 3, 60))),
+        "pairs": pp.tensor(make.random.integers(0, 30, (2, 41))),
+    }  # fmt: skip
+    for _ in range(40):
+        text = make.truth(3)
+        mask_mod = eval(f"lambda b, h, q, k: {text}", dict(names))
+        dense = create_mask(mask_mod, 2, 3, 37, 31).numpy()
+        padded = np.pad(dense, ((0, 0), (0, 0), (0, 3), (0, 1)), mode="edge").reshape(2, 3, 5, 8, 4, 8)
+        kinds = np.where(padded.all((3, 5)), 2, padded.any((3, 5)))
+        np.testing.assert_array_equal(create_block_mask(mask_mod, 2, 3, 37, 31, BLOCK_SIZE=8).kinds(), kinds, text)
+        total += kinds.size
+    assert sum(looked) < 0.8 * total, (sum(looked), total)
+
+
+LONG_IDS = pp.arange(65536) // 1000
+
+
+@pytest.mark.parametrize(
+    ("mask_mod", "most"),
+    [
+        (EXAMPLES.causal, 512),
+        (EXAMPLES.sliding_window(256), 1530),
+        (EXAMPLES.prefix_lm(300), 514),
+        (EXAMPLES.documents(LONG_IDS), 1450),
+        (lambda b, h, q, k: (q - k).abs() <= 1000, 2100),
+        (lambda b, h, q, k: (q >= k) & ((k < 4) | (q - k < 512)), 1600),
+        (lambda b, h, q, k: q // 128 == k // 128, 0),
+    ],
+)
+def test_long_masks_are_decided_by_bounds(mask_mod: Any, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """65,536 positions, 262,144 blocks: only those on an edge are looked at; memory is that of some block arrays."""
+    looked = []
+    look = classify._look
+    monkeypatch.setattr(classify, "_look", lambda *args: looked.append(len(args[2][0])) or look(*args))
+    tracemalloc.start()
+    mask = create_block_mask(mask_mod, None, None, 65536, 65536)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sum(looked) <= most
+    assert peak < 64e6  # the dense mask has 4295e6 bytes
+    assert mask.kinds().shape == (1, 1, 512, 512) and mask.sparsity() > 40
+
+
+def test_functions_without_bounds() -> None:
+    """Operators without a rule, branches, and large numbers fall back to looking."""
+    from pappus.frontend.flex_attention.bounds import bound_mask
+
+    def ends(n: int) -> Any:
+        e = np.arange(0, n, 8)
+        shapes = ((-1, 1, 1, 1), (1, -1, 1, 1), (1, 1, -1, 1), (1, 1, 1, -1))
+        one = np.zeros(1, np.int64)
+        pairs = [(one, one), (one, one), (e, e + 7), (e, e + 7)]
+        return [(a.reshape(s), b.reshape(s)) for (a, b), s in zip(pairs, shapes, strict=True)]
+
+    table = pp.tensor([True] * 16)
+    for mod in (
+        lambda b, h, q, k: q.double().sin() > 0,
+        lambda b, h, q, k: q >= k if q.sum() > 3 else q < k,
+        lambda b, h, q, k: q * 2**61 > k,
+        lambda b, h, q, k: q.to(pp.int8) * 100 > k,
+        lambda b, h, q, k: table[q - 8],
+        lambda b, h, q, k: pp.rand(q.shape) > 0.5,
+        lambda b, h, q, k: (q & 3) == 0,
+        lambda b, h, q, k: q // (k - 4) > 0,
+        lambda b, h, q, k: q.float(),
+        lambda b, h, q, k: q.half() > k.half(),
+    ):
+        assert bound_mask(mod, ends(16)) is None
+    sure, possible = bound_mask(lambda b, h, q, k: table[q] & (k >= 8), ends(16))  # type: ignore[misc]
+    assert sure[0, 0].tolist() == possible[0, 0].tolist() == [[False, True], [False, True]]
+    assert bound_mask(noop_mask, ends(16))[0].all()  # type: ignore[index]
 
 
 def test_fields_of_a_block_mask() -> None:
