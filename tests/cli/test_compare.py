@@ -71,6 +71,40 @@ def test_methods(write: Write, cli: Cli, net: Path) -> None:
     assert done.status == 1 and "none in common" in done.err
 
 
+COUNTER = """
+import pappus as pp
+from pappus import nn
+
+
+class Counter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("count", pp.zeros(1))
+
+    def forward(self, x):
+        self.count += 1
+        return x * self.count
+
+    def again(self, x):
+        self.count += 10
+        return x - self.count
+
+
+def make():
+    counter = Counter()
+    x = pp.ones(3)
+    return {"forward": (counter, x), "again": (counter.again, x)}
+"""
+
+
+def test_state_is_the_initial_one_for_every_method(write: Write, cli: Cli) -> None:
+    write("counter.py", COUNTER)
+    assert cli("export", "counter.py:make", "-o", "counter.pap", "--verify").status == 0
+    for extra in ([], ["--per-layer"]):
+        done = cli("compare", "counter.pap", "counter.py:make", *extra)
+        assert done.status == 0, done.out + done.err
+
+
 def test_stripped_programs_have_no_layers(net: Path, cli: Cli) -> None:
     assert cli("export", "net.py:make", "-o", "bare.pap", "--no-debug").status == 0
     assert cli("compare", "bare.pap", "net.py:make").status == 0

@@ -61,6 +61,13 @@ def test_wrong_sizes(net: Path, cli: Cli) -> None:
     assert done.status == 1 and "has no dimension 'height'; its dimensions are: batch" in done.err
 
 
+def test_a_size_that_a_file_contradicts(net: Path, cli: Cli) -> None:
+    np.save("x.npy", x_of(2))
+    assert cli("run", net, "-i", "x=x.npy", "--size", "batch=2").status == 0
+    done = cli("run", net, "-i", "x=x.npy", "--size", "batch=9")
+    assert done.status == 1 and "--size batch=9: the file of input 'x' has batch=2" in done.err
+
+
 def test_repeat_and_profile(net: Path, cli: Cli) -> None:
     done = cli("run", net, "-i", "x=random", "--repeat", 5, "--profile", "trace.json")
     assert done.status == 0 and "5 runs: fastest" in done.out and "wrote trace.json" in done.out

@@ -55,4 +55,4 @@ def test_wrong_inputs_read_alike(program: Path, net: Path, cli: Cli) -> None:
     np.save("x.npy", np.zeros((2, 5), np.float32))
     mine, c = cli("run", net, "-i", "x=x.npy"), in_c(program, net, "--input", "x=x.npy")
     assert mine.status == c.returncode == 1
-    assert mine.err.removeprefix("pappus run: ") == c.stderr.removeprefix("pappus-run: ")
+    assert mine.err.removeprefix("pappus run: ") == c.stderr.removeprefix("pappus-run: net.pap: ")

@@ -87,6 +87,8 @@ def sizes_for(method: MethodInfo, given: Mapping[str, int], shapes: Mapping[str,
         for dim, actual in zip(port.shape, shapes.get(port.name, ()), strict=False):
             if isinstance(dim, str) and dim in known:
                 sizes.setdefault(dim, int(actual))
+                if given.get(dim, actual) != actual:
+                    raise DataError(f"--size {dim}={given[dim]}: the file of input {port.name!r} has {dim}={actual}")
     for name, symbol in known.items():
         smallest = -(-max(symbol.min, 1) // symbol.multiple_of) * symbol.multiple_of
         sizes.setdefault(name, given.get(name, smallest))

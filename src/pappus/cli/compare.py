@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +103,26 @@ def compare_method(
         reference = export(method.model, method.args, dynamic_shapes=method.dynamic_shapes, check="off", name=name)
     if inputs is None:
         inputs = method.inputs()
-    return compare_program(path, reference, inputs, per_layer, method=name, threads=threads)
+    with _unchanged(method.model):
+        return compare_program(path, reference, inputs, per_layer, method=name, threads=threads)
+
+
+@contextmanager
+def _unchanged(model: Any) -> Iterator[None]:
+    """Give a Module its state back afterwards: the runtime starts each method from the initial one."""
+    owner: Any = model if hasattr(model, "named_buffers") else getattr(model, "__self__", None)
+    if not hasattr(owner, "named_buffers"):
+        yield
+        return
+    saved = [(tensor, tensor.clone()) for _, tensor in [*owner.named_buffers(), *owner.named_parameters()]]
+    try:
+        yield
+    finally:
+        from pappus.frontend.autograd import no_grad
+
+        with no_grad():
+            for tensor, before in saved:
+                tensor.copy_(before)
 
 
 def _common(have: Sequence[str], made: Sequence[str], wanted: str | None, model: str, source: str) -> list[str]:

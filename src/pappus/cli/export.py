@@ -202,7 +202,8 @@ def _print(program: Program, methods: Mapping[str, Method], source: str, output:
     from pappus.cli.console import number, seconds
 
     size = number(os.path.getsize(output))
-    click.echo(f"exported {source} -> {output}: {size} bytes, methods {', '.join(methods)}, {seconds(took)}")
+    names = ", ".join(methods)
+    click.secho(f"exported {source} -> {output}: {size} bytes, methods {names}, {seconds(took)}", bold=True)
     for name, method in methods.items():
         for note in method.notes:
             click.echo(f"note: {name}: {note}")
