@@ -11,47 +11,32 @@ from pappus.frontend.autograd import no_grad
 from pappus.frontend.dispatch import assign
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
-from pappus.frontend.nn import operators as _operators
+from pappus.frontend.nn import functional_loss, functional_pool
+from pappus.frontend.nn.functional_loss import *  # noqa: F403
+from pappus.frontend.nn.functional_pool import *  # noqa: F403
 
 # Operators whose signature is torch's already.
-from pappus.frontend.ops import (
-    conv1d as conv1d,
-)
-from pappus.frontend.ops import (
-    conv2d as conv2d,
-)
-from pappus.frontend.ops import (
-    conv3d as conv3d,
-)
-from pappus.frontend.ops import (
-    conv_transpose1d as conv_transpose1d,
-)
-from pappus.frontend.ops import (
-    conv_transpose2d as conv_transpose2d,
-)
-from pappus.frontend.ops import (
-    conv_transpose3d as conv_transpose3d,
-)
-from pappus.frontend.ops import (
-    scaled_dot_product_attention as scaled_dot_product_attention,
-)
+from pappus.frontend.ops import conv1d as conv1d
+from pappus.frontend.ops import conv2d as conv2d
+from pappus.frontend.ops import conv3d as conv3d
+from pappus.frontend.ops import conv_transpose1d as conv_transpose1d
+from pappus.frontend.ops import conv_transpose2d as conv_transpose2d
+from pappus.frontend.ops import conv_transpose3d as conv_transpose3d
+from pappus.frontend.ops import scaled_dot_product_attention as scaled_dot_product_attention
 from pappus.frontend.symbolic import is_symbolic, same_size
 from pappus.frontend.tensor import Tensor
 
-globals().update({name: getattr(_operators, name) for name in _operators.__all__})
-
 __all__ = [
-    *_operators.__all__, "adaptive_avg_pool1d", "adaptive_avg_pool2d", "avg_pool1d",
-    "avg_pool2d", "batch_norm", "bilinear", "binary_cross_entropy", "binary_cross_entropy_with_logits", "celu",
-    "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "cosine_similarity",
-    "cross_entropy", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding", "gelu", "glu",
-    "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "huber_loss", "instance_norm",
-    "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid",
-    "max_pool1d", "max_pool2d", "mish", "mse_loss", "nll_loss", "normalize", "one_hot", "pad", "pixel_shuffle",
-    "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid",
-    "silu", "smooth_l1_loss", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
-    "threshold",
+    "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding",
+    "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
+    "interpolate", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "normalize",
+    "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm",
+    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink",
+    "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
+__all__ += functional_loss.__all__
+__all__ += functional_pool.__all__
 
 # -- products -----------------------------------------------------------------------------------
 
@@ -235,69 +220,6 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     a = ops.norm(x1, 2.0, dim, keepdim=True).clamp(min=eps)
     b = ops.norm(x2, 2.0, dim, keepdim=True).clamp(min=eps)
     return ((x1 / a) * (x2 / b)).sum(dim)  # type: ignore[no-any-return]
-
-
-# -- pooling ------------------------------------------------------------------------------------
-
-
-def _row(value: Any, fill: int) -> tuple[int, int]:
-    """A size along the width for an operator on images of height 1."""
-    return fill, value[0] if isinstance(value, (tuple, list)) else value
-
-
-def max_pool1d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:  # fmt: skip
-    """Maximum over windows of (N, C, L) or (C, L); with `return_indices` also where the maxima stand."""
-    found = max_pool2d(
-        input.unsqueeze(-2), _row(kernel_size, 1), _row(kernel_size if stride is None else stride, 1), _row(padding, 0),
-        _row(dilation, 1), ceil_mode, return_indices,
-    )  # fmt: skip
-    return tuple(t.squeeze(-2) for t in found) if return_indices else found.squeeze(-2)
-
-
-def avg_pool1d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True,
-) -> Tensor:  # fmt: skip
-    """Mean over windows of (N, C, L) or (C, L)."""
-    return ops.avg_pool1d(input, kernel_size, stride, padding, ceil_mode, count_include_pad)  # type: ignore[no-any-return]
-
-
-def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
-    """Mean over `output_size` windows that cover the last dimension."""
-    return ops.adaptive_avg_pool1d(input, output_size)  # type: ignore[no-any-return]
-
-
-def max_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:  # fmt: skip
-    """Maximum over windows of (N, C, H, W) or (C, H, W); with `return_indices` also where the maxima stand."""
-    op = ops.max_pool2d_with_indices if return_indices else ops.max_pool2d
-    return op(input, kernel_size, () if stride is None else stride, padding, dilation, ceil_mode)
-
-
-def avg_pool2d(
-    input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: bool = False,
-    count_include_pad: bool = True, divisor_override: int | None = None,
-) -> Tensor:  # fmt: skip
-    """Mean over windows of (N, C, H, W) or (C, H, W)."""
-    stride = () if stride is None else stride
-    return ops.avg_pool2d(  # type: ignore[no-any-return]
-        input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override
-    )
-
-
-def _adaptive(input: Tensor, output_size: Any) -> tuple[Any, ...]:
-    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
-    return tuple(n if o is None else o for n, o in zip(input.shape[-2:], sizes, strict=True))
-
-
-def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Tensor:
-    """Mean over a grid of windows that covers the image; None keeps a size."""
-    return ops.adaptive_avg_pool2d(input, _adaptive(input, output_size))  # type: ignore[no-any-return]
 
 
 # -- resizing and padding -----------------------------------------------------------------------
@@ -522,93 +444,3 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """
     count = int(tensor.max()) + 1 if num_classes == -1 else num_classes
     return (tensor.unsqueeze(-1) == ops.arange(count)).to(int64)  # type: ignore[no-any-return]
-
-
-# -- losses -------------------------------------------------------------------------------------
-
-
-def old_reduction(name: str, reduction: str, size_average: Any, reduce: Any, more: tuple[str, ...] = ()) -> str:
-    """The reduction, with torch's two old arguments translated and unknown names refused."""
-    if size_average is not None or reduce is not None:
-        averaged = size_average is None or size_average
-        return "none" if reduce is not None and not reduce else "mean" if averaged else "sum"
-    if reduction not in ("mean", "sum", "none", *more):
-        raise ArgumentError(f"{name}: {reduction!r} is not a valid value for reduction; use 'mean', 'sum' or 'none'")
-    return reduction
-
-
-def cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100,
-    reduce: Any = None, reduction: str = "mean", label_smoothing: float = 0.0,
-) -> Tensor:  # fmt: skip
-    """Cross entropy between logits (N, C, *) and class indices or probabilities."""
-    reduction = old_reduction("cross_entropy", reduction, size_average, reduce)
-    return ops.cross_entropy(  # type: ignore[no-any-return]
-        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-    )
-
-
-def nll_loss(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, ignore_index: int = -100,
-    reduce: Any = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """Negative log-likelihood of log-probabilities (N, C, *) at class indices."""
-    reduction = old_reduction("nll_loss", reduction, size_average, reduce)
-    return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)  # type: ignore[no-any-return]
-
-
-def mse_loss(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
-) -> Tensor:
-    """Squared error."""
-    reduction = old_reduction("mse_loss", reduction, size_average, reduce)
-    return ops.mse_loss(input, target, reduction=reduction)  # type: ignore[no-any-return]
-
-
-def l1_loss(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
-) -> Tensor:
-    """Absolute error."""
-    reduction = old_reduction("l1_loss", reduction, size_average, reduce)
-    return ops.l1_loss(input, target, reduction=reduction)  # type: ignore[no-any-return]
-
-
-def smooth_l1_loss(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
-    beta: float = 1.0,
-) -> Tensor:  # fmt: skip
-    """Squared error where small, absolute error elsewhere."""
-    reduction = old_reduction("smooth_l1_loss", reduction, size_average, reduce)
-    return ops.smooth_l1_loss(input, target, reduction=reduction, beta=beta)  # type: ignore[no-any-return]
-
-
-def huber_loss(input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0) -> Tensor:
-    """Half the squared error up to `delta`, linear beyond."""
-    return ops.huber_loss(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
-
-
-def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """Cross entropy of probabilities with targets between 0 and 1."""
-    reduction = old_reduction("binary_cross_entropy", reduction, size_average, reduce)
-    return ops.binary_cross_entropy(input, target, weight, reduction=reduction)  # type: ignore[no-any-return]
-
-
-def binary_cross_entropy_with_logits(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean", pos_weight: Tensor | None = None,
-) -> Tensor:  # fmt: skip
-    """Cross entropy of logits with targets between 0 and 1."""
-    reduction = old_reduction("binary_cross_entropy_with_logits", reduction, size_average, reduce)
-    return ops.binary_cross_entropy_with_logits(input, target, weight, pos_weight, reduction=reduction)  # type: ignore[no-any-return]
-
-
-def kl_div(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
-    log_target: bool = False,
-) -> Tensor:  # fmt: skip
-    """Kullback-Leibler divergence of log-probabilities `input` from `target`."""
-    reduction = old_reduction("kl_div", reduction, size_average, reduce, ("batchmean",))
-    return ops.kl_div(input, target, reduction=reduction, log_target=log_target)  # type: ignore[no-any-return]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend.nn import functional as F
+from pappus.frontend.nn.functional_loss import old_reduction
 from pappus.frontend.nn.module import Module
 from pappus.frontend.tensor import Tensor
 
@@ -12,7 +13,7 @@ from pappus.frontend.tensor import Tensor
 class _Loss(Module):
     def __init__(self, size_average: Any = None, reduce: Any = None, reduction: str = "mean") -> None:
         super().__init__()
-        self.reduction = F.old_reduction(type(self).__name__, reduction, size_average, reduce)
+        self.reduction = old_reduction(type(self).__name__, reduction, size_average, reduce)
 
 
 class MSELoss(_Loss):
@@ -60,7 +61,7 @@ class KLDivLoss(Module):
         self, size_average: Any = None, reduce: Any = None, reduction: str = "mean", log_target: bool = False
     ) -> None:
         super().__init__()
-        self.reduction = F.old_reduction("KLDivLoss", reduction, size_average, reduce, ("batchmean",))
+        self.reduction = old_reduction("KLDivLoss", reduction, size_average, reduce, ("batchmean",))
         self.log_target = log_target
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
-"""Pooling layers over one and two dimensions."""
+"""Pooling layers over one to three dimensions, and the way back."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pappus.frontend.errors import UnsupportedError
 from pappus.frontend.nn import functional as F
 from pappus.frontend.nn.module import Module
 from pappus.frontend.tensor import Tensor
@@ -51,6 +50,15 @@ class MaxPool2d(_MaxPool):
 
     def forward(self, input: Tensor) -> Any:
         return F.max_pool2d(
+            input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
+        )
+
+
+class MaxPool3d(_MaxPool):
+    """Maximum over windows of (N, C, D, H, W) or (C, D, H, W); options as for `MaxPool2d`."""
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool3d(
             input, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode, self.return_indices
         )
 
@@ -108,6 +116,16 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+class AvgPool3d(AvgPool2d):
+    """Mean over windows of (N, C, D, H, W) or (C, D, H, W); options as for `AvgPool2d`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.avg_pool3d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
+            self.divisor_override,
+        )  # fmt: skip
+
+
 class _Adaptive(Module):
     def __init__(self, output_size: Any) -> None:
         super().__init__()
@@ -120,8 +138,6 @@ class _Adaptive(Module):
 class _AdaptiveMax(_Adaptive):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
-        if return_indices:
-            raise UnsupportedError(f"{type(self).__name__}: return_indices is not supported")
         self.return_indices = return_indices
 
 
@@ -144,15 +160,79 @@ class AdaptiveAvgPool2d(_Adaptive):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
+class AdaptiveAvgPool3d(_Adaptive):
+    """Mean over a grid of windows that covers (N, C, D, H, W) or (C, D, H, W); None keeps a size."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.adaptive_avg_pool3d(input, self.output_size)
+
+
 class AdaptiveMaxPool1d(_AdaptiveMax):
     """Maximum over `output_size` windows that cover the last dimension of (N, C, L) or (C, L)."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_max_pool1d(input, self.output_size)
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
 
 
 class AdaptiveMaxPool2d(_AdaptiveMax):
     """Maximum over a grid of windows that covers (N, C, H, W) or (C, H, W); None keeps a size."""
 
-    def forward(self, input: Tensor) -> Tensor:
-        return F.adaptive_max_pool2d(input, self.output_size)
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """Maximum over a grid of windows that covers (N, C, D, H, W) or (C, D, H, W); None keeps a size."""
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)
+
+
+class _MaxUnpool(Module):
+    spatial: int
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        super().__init__()
+        self.kernel_size = _tuple(kernel_size, self.spatial)
+        self.stride = self.kernel_size if stride is None else _tuple(stride, self.spatial)
+        self.padding = _tuple(padding, self.spatial)
+
+    def extra_repr(self) -> str:
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+def _tuple(value: Any, spatial: int) -> tuple[int, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,) * spatial
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The way back from `MaxPool1d` with its indices: maxima where they stood, zeros elsewhere."""
+
+    spatial = 1
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        return F.max_unpool1d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The way back from `MaxPool2d` with its indices: maxima where they stood, zeros elsewhere.
+
+    >>> import pappus as pp
+    >>> x, places = MaxPool2d(2, return_indices=True)(pp.arange(4.0).reshape(1, 2, 2))
+    >>> MaxUnpool2d(2)(x, places).tolist()
+    [[[0.0, 0.0], [0.0, 3.0]]]
+    """
+
+    spatial = 2
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        return F.max_unpool2d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The way back from `MaxPool3d` with its indices: maxima where they stood, zeros elsewhere."""
+
+    spatial = 3
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)

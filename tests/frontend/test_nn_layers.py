@@ -110,6 +110,12 @@ CASES = [
     ("AdaptiveAvgPool2d", ((7, 5),), {}, [(2, 3, 5, 4)]),
     ("AdaptiveMaxPool1d", (3,), {}, [(2, 3, 8)]),
     ("AdaptiveMaxPool2d", ((3, 2),), {}, [(2, 3, 5, 4)]),
+    ("MaxPool3d", (2,), {"stride": 1, "padding": 1}, [(2, 2, 3, 4, 3)]),
+    ("MaxPool3d", ((1, 2, 2),), {"ceil_mode": True}, [(2, 3, 5, 3)]),
+    ("AvgPool3d", (2,), {}, [(1, 2, 4, 4, 5)]),
+    ("AvgPool3d", ((2, 1, 3),), {"padding": (1, 0, 1), "count_include_pad": False}, [(2, 3, 4, 5)]),
+    ("AdaptiveAvgPool3d", ((2, None, 1),), {}, [(2, 2, 3, 2, 4)]),
+    ("AdaptiveMaxPool3d", ((2, 1, 3),), {}, [(2, 2, 3, 2, 4)]),
     ("ConstantPad1d", ((1, 2), 3.5), {}, [(2, 3, 4)]),
     ("ConstantPad2d", (1, -1.0), {}, [(3, 4, 5)]),
     ("ConstantPad2d", ((1, -1, 0, 2), 0.5), {}, [(2, 3, 4, 5)]),
@@ -230,6 +236,26 @@ def test_layer_is_captured_for_any_batch(name, args, kwargs, shapes):
         assert not program.graph.guards, "a layer must not assume anything about the batch"
 
 
+SPATIAL = [
+    case for case in CASES
+    # Windows that adapt are tables of the size, and so are the counts of avg_pool3d.
+    if case[0][-2:] in ("1d", "2d", "3d") and not case[0].startswith(("Adaptive", "Dropout", "AvgPool3d"))
+    and (case[0], case[3]) != ("BatchNorm1d", [(6, 3)])
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, args, kwargs, shapes", SPATIAL)
+def test_layer_is_captured_for_any_image_size(name, args, kwargs, shapes):
+    layer = getattr(pp.nn, name)(*args, **kwargs).eval()
+    x = pp.tensor(draw(shapes, "float32")[0])
+    sizes = {x.ndim - 1 - i: pp.export.Dim(f"d{i}") for i in range(int(name[-2]))}
+    program = pp.export.export(layer, (x,), dynamic_shapes=[sizes])
+    # Only these need something of the size: room to mirror, more than one element, an incomplete window.
+    needy = name.startswith(("Reflection", "Circular", "Instance")) or "ceil_mode" in kwargs
+    if not needy and kwargs.get("padding_mode") not in ("reflect", "circular"):
+        assert not program.graph.guards
+
+
 @pytest.mark.parametrize("name, size", [("BatchNorm1d", (4, 3)), ("BatchNorm2d", (4, 3, 2, 2))])
 def test_batch_norm_in_evaluation_is_one_operator(name, size):
     layer = getattr(pp.nn, name)(3).eval()
@@ -294,14 +320,30 @@ def test_conv_transpose_output_size():
         ours(pp.tensor(x), [11, 11])
 
 
-@pytest.mark.parametrize("kind", ["MaxPool1d", "MaxPool2d"])
-def test_max_pool_indices(kind):
-    shape = (2, 3, 8) if kind == "MaxPool1d" else (2, 3, 8, 6)
-    x = draw([shape], "float32")[0]
-    expected = getattr(torch.nn, kind)(3, 2, padding=1, return_indices=True)(torch.from_numpy(x))
-    found = getattr(pp.nn, kind)(3, 2, padding=1, return_indices=True)(pp.tensor(x))
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+def test_max_pool_indices_and_the_way_back(spatial):
+    x = draw([(2, 3, 8, 6, 4)[: 2 + spatial]], "float64")[0]
+    p, q = torch.from_numpy(x).requires_grad_(), pp.tensor(x, requires_grad=True)
+    expected = getattr(torch.nn, f"MaxPool{spatial}d")(2, return_indices=True)(p)
+    found = getattr(pp.nn, f"MaxPool{spatial}d")(2, return_indices=True)(q)
     for a, b in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(a.numpy(), b.numpy())
+        close(a, b, "float64")
+    theirs, ours = getattr(torch.nn, f"MaxUnpool{spatial}d")(2), getattr(pp.nn, f"MaxUnpool{spatial}d")(2)
+    assert repr(ours) == repr(theirs)
+    expected, found = theirs(*expected), ours(*found)
+    close(found, expected, "float64")
+    (expected * expected).sum().backward()
+    (found * found).sum().backward()
+    close(q.grad, p.grad, "float64")
+
+
+@pytest.mark.parametrize("spatial", [1, 2, 3])
+def test_adaptive_max_pool_indices(spatial):
+    x = draw([(2, 3, 5, 4, 3)[: 2 + spatial]], "float64")[0]
+    expected = getattr(torch.nn, f"AdaptiveMaxPool{spatial}d")(2, return_indices=True)(torch.from_numpy(x))
+    found = getattr(pp.nn, f"AdaptiveMaxPool{spatial}d")(2, return_indices=True)(pp.tensor(x))
+    for a, b in zip(found, expected, strict=True):
+        close(a, b, "float64")
 
 
 # -- embedding ----------------------------------------------------------------------------------
