@@ -22,7 +22,10 @@ for _module, _names in {
     "frontend.printing": ("set_printoptions",),
     "frontend.serialize": ("save", "load", "FormatError"),
     "frontend.nn": ("Parameter",),
-    "frontend.random": ("Generator", "default_generator", "fork_rng", "get_rng_state", "set_rng_state"),
+    "frontend.random": (
+        "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed",
+        "set_rng_state",
+    ),
     "frontend.autograd": ("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode"),
     "frontend.dtypes": (
         "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
