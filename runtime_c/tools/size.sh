@@ -35,5 +35,7 @@ if command -v arm-none-eabi-gcc >/dev/null; then
   # Small devices build without messages: the limit is for that.
   # shellcheck disable=SC2086
   measure "core, Cortex-M4, without messages" "$limit_arm" arm-none-eabi-gcc arm-none-eabi-size $arm -DPP_NO_MESSAGES
+else
+  echo "core, Cortex-M4: not measured, arm-none-eabi-gcc is missing (apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi)"
 fi
 exit $failed

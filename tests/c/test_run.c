@@ -1,4 +1,5 @@
 /* Binding and running: sizes, arenas, outputs, state; and programs whose instructions overlap their own operands. */
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -150,6 +151,39 @@ static void test_shared_arena(void) {
   }
   free(arena);
   rig_free(&second);
+  rig_free(&r);
+}
+
+/* Sizes whose bytes a pointer of this machine cannot walk are refused when they are bound, before anybody could try to
+ * allocate them; on 64-bit machines the same sizes are legal. */
+static void test_more_than_the_machine_can_address(void) {
+  pap_program *p = pap_new();
+  pap_method *m = p->methods[0];
+  uint32_t dims[1] = {pap_symbol_add(m, "n", 0, INT32_MAX, 1)};
+  uint32_t x = pap_tensor(m, PP_STORAGE_INPUT, 0, PP_DTYPE_F32, 1, dims);
+  uint32_t y = pap_tensor(m, PP_STORAGE_OUTPUT, 0, PP_DTYPE_F32, 1, dims);
+  uint32_t h = pap_tensor(m, PP_STORAGE_ARENA, 0, PP_DTYPE_F32, 1, dims);
+  pap_input(m, "x", x);
+  pap_output(m, "y", y);
+  pap_instruct(m, PP_FAMILY_MOVE, 1, 1, &x, 1, &h, 0, NULL);
+  pap_instruct(m, PP_FAMILY_MOVE, 1, 1, &h, 1, &y, 0, NULL);
+  rig r;
+  size_t size;
+  uint8_t *file = pap_finish(p, &size);
+  rig_start(&r, file, size, NULL);
+  static const struct { int64_t n; bool fits; } cases[] = {{100, true}, {1 << 28, true}, {1 << 29, false}, {INT32_MAX, false}};
+  for (int i = 0; i < 4; i++) {
+    pp_tensor in = rig_tensor(PP_DTYPE_F32, 1, cases[i].n, 0);
+    uint64_t bytes = 0;
+    pp_status status = pp_bind_sizes(r.instance, 0, &in, 1, &bytes, &r.error);
+    if (cases[i].fits || sizeof(size_t) == 8) {
+      CHECK_EQUAL(status, PP_OK);
+      CHECK(bytes >= (uint64_t)cases[i].n * 4);
+    } else {
+      CHECK_EQUAL(status, PP_ERR_CONTRACT);
+      CHECK_EQUAL(r.error.rule, 618);
+    }
+  }
   rig_free(&r);
 }
 
@@ -353,6 +387,7 @@ int main(void) {
   test_what_is_missing();
   test_shared_arena();
   test_empty_tensors();
+  test_more_than_the_machine_can_address();
   test_state();
   test_failed_runs_dirty_state();
   test_instances_have_their_own_state();
