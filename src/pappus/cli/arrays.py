@@ -42,6 +42,15 @@ def parse_sizes(texts: Sequence[str]) -> dict[str, int]:
     return found
 
 
+def check_sizes(given: Mapping[str, int], methods: Sequence[MethodInfo]) -> None:
+    """DataError for a name that is no dimension of any of the methods."""
+    known = list(dict.fromkeys(s.name for m in methods for s in m.symbols))
+    for name in given:
+        if name not in known:
+            listed = ", ".join(known) or "none"
+            raise DataError(f"--size {name}: no method has a dimension {name!r}; dimensions: {listed}")
+
+
 def read_array(path: str) -> Array:
     """A .npy file, or one array of an .npz file as FILE.npz:NAME. DataError if there is none."""
     file, key = path, None

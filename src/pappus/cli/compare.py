@@ -44,6 +44,7 @@ def command(
         raise click.UsageError("--data and --size exclude each other: the data has its sizes")
     # The oracle is numpy, never the kernels that are being judged.
     os.environ["PAPPUS_EAGER"] = "numpy"
+    from pappus.cli.arrays import check_sizes, parse_sizes
     from pappus.cli.export import apply_dynamic, parse_dynamic
     from pappus.cli.program import open_program
     from pappus.cli.source import load
@@ -55,8 +56,10 @@ def command(
     apply_dynamic(methods, dims)
     names = _common(list(infos), list(methods), wanted, model, source)
     comparisons = []
+    wanted_sizes = parse_sizes(sizes)
+    check_sizes(wanted_sizes, [infos[name] for name in names])
     for name in names:
-        inputs = _inputs(model, infos[name], data, sizes)
+        inputs = _inputs(model, infos[name], data, wanted_sizes)
         comparison = compare_method(Path(model), name, methods[name], inputs, per_layer=per_layer, threads=threads)
         click.echo(comparison.text())
         comparisons.append(comparison)
@@ -137,14 +140,14 @@ def _common(have: Sequence[str], made: Sequence[str], wanted: str | None, model:
     return names
 
 
-def _inputs(model: str, info: Any, data: str | None, sizes: Sequence[str]) -> dict[str, Any] | None:
+def _inputs(model: str, info: Any, data: str | None, sizes: Mapping[str, int]) -> dict[str, Any] | None:
     from pappus.cli import arrays, papfile
 
     if data is None:
         if not sizes:
             return None
-        wanted = arrays.parse_sizes(sizes)
-        return arrays.gather(info, papfile.read_method(model, info.name), {}, wanted, fill="random")
+        mine = {s.name: sizes[s.name] for s in info.symbols if s.name in sizes}
+        return arrays.gather(info, papfile.read_method(model, info.name), {}, mine, fill="random")
     if data.endswith(".npy"):
         if len(info.inputs) != 1:
             names = ", ".join(p.name for p in info.inputs)

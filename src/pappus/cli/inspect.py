@@ -42,6 +42,7 @@ def command(model: str, instructions: bool, weights: bool, sizes: Sequence[str],
     wanted = arrays.parse_sizes(sizes)
     everything = html_file is not None
     with open_program(model, 1, verify=True) as session:
+        arrays.check_sizes(wanted, session.program.methods)
         with open(model, "rb") as opened:
             file = papfile.read(opened.read())
         parts = list(_parts(session, file, wanted, instructions or everything, weights or everything))
@@ -115,7 +116,6 @@ def _method(session: Session, method: Method, wanted: Mapping[str, int], instruc
     if method.guards:
         yield _Part(f"Assumptions of {method.name}", ("checked in every call",), [(g,) for g in method.guards])
     mine = {n: v for n, v in wanted.items() if n in {s.name for s in info.symbols}}
-    _check_unknown(session, wanted)
     sizes = sizes_for(info, mine, {})
     try:
         arena = f"{number(called.bind(*(o.at(sizes) for o in method.inputs)))} bytes"
@@ -136,17 +136,6 @@ def _method(session: Session, method: Method, wanted: Mapping[str, int], instruc
             f"Instructions of {method.name}", ("#", "epoch", "family", "operators", "result", "from", "source"),
             [_instruction(i, info.instructions[i.index]) for i in method.instructions], ("#", "epoch"),
         )  # fmt: skip
-
-
-def _check_unknown(session: Session, wanted: Mapping[str, int]) -> None:
-    known = {s.name for m in session.program.methods for s in m.symbols}
-    for name in wanted:
-        if name not in known:
-            from pappus.cli.errors import DataError
-
-            raise DataError(
-                f"--size {name}: no method has a dimension {name!r}; dimensions: {', '.join(known) or 'none'}"
-            )
 
 
 def _shape(operand: Any) -> str:
