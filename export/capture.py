@@ -12,14 +12,14 @@ from pappus.export.ir.interpret import run_node, to_tensor
 from pappus.frontend import dtypes
 from pappus.frontend.dispatch import Mode
 from pappus.frontend.errors import CaptureError, PappusError
-from pappus.frontend.opdef import OpDef, Spec
-from pappus.frontend.opdef import OPS
+from pappus.frontend.opdef import OPS, OpDef, Spec
 from pappus.frontend.source import user_location
 from pappus.frontend.symbolic import ShapeEnv, SymbolicArray, same_size
 from pappus.frontend.tensor import Tensor
 
 _WAYS_OUT = (
-    "A graph cannot depend on a tensor's value. Ways out: compute both sides and choose with pp.where(condition, a, b); "
+    "A graph cannot depend on a tensor's value. Ways out: compute both sides and choose with pp.where(condition, a, "
+    "b); "
     "pass the deciding value as a plain Python argument of forward; or take the decision outside the exported function."
 )
 
@@ -28,8 +28,8 @@ class CaptureMode(Mode):
     """The dispatch mode that records a Graph instead of computing.
 
     `names` maps the id of a tensor's array to the qualified name of the parameter or buffer. Concrete tensors that are
-    read become constants; concrete tensors that are written become state. Tensors that share an array (`detach()`, `data`)
-    are one value.
+    read become constants; concrete tensors that are written become state. Tensors that share an array (`detach()`,
+    `data`) are one value.
     """
 
     def __init__(self, graph: Graph, env: ShapeEnv, names: dict[int, str]) -> None:
@@ -59,8 +59,10 @@ class CaptureMode(Mode):
         if isinstance(data, SymbolicArray):
             if not self.owns(data.value):
                 raise CaptureError(
-                    f"{self.location()}: a tensor was kept from an earlier export, which ended before its value was computed. forward "
-                    "must not keep tensors in attributes; return them, or copy them into a buffer (self.register_buffer)"
+                    f"{self.location()}: a tensor was kept from an earlier export, which ended before its value was "
+                    "computed. forward "
+                    "must not keep tensors in attributes; return them, or copy them into a buffer "
+                    "(self.register_buffer)"
                 )
             return self.resolve(data.value)
         known = self.values.get(id(data))
@@ -190,7 +192,8 @@ class CaptureMode(Mode):
         else:
             origin = f"{'parameter or buffer' if value.is_constant else 'input'} {value.name}"
         raise CaptureError(
-            f"{user_location()}: {what} needs the value of a tensor ({value.dtype.name}[{shape}], {origin}) while the model is "
+            f"{user_location()}: {what} needs the value of a tensor ({value.dtype.name}[{shape}], {origin}) while the "
+            "model is "
             f"being exported. {_WAYS_OUT}"
         )
 
@@ -198,10 +201,13 @@ class CaptureMode(Mode):
         """A size used as a number: the sum of that many ones, because graphs have sizes only in shapes."""
         if value.bounds()[0] < 0:
             raise CaptureError(
-                f"{user_location()}: the size {value}, which may be negative, is used as a number; use it in shapes, slices and arange, "
+                f"{user_location()}: the size {value}, which may be negative, is used as a number; use it in shapes, "
+                "slices and arange, "
                 "or give its dimensions a range for which it is not negative"
             )
-        ones = self._record("full", (), {"size": (value,), "fill_value": 1, "dtype": dtypes.int64}, dtypes.int64, (value,))
+        ones = self._record(
+            "full", (), {"size": (value,), "fill_value": 1, "dtype": dtypes.int64}, dtypes.int64, (value,)
+        )
         total = self._record("sum", (ones,), {}, dtypes.int64, ())
         if dtype is not dtypes.int64:
             total = self._record("to_dtype", (total,), {"dtype": dtype}, dtype, ())

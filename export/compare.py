@@ -54,7 +54,9 @@ class OutputRow:
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One instruction whose final value has an eager counterpart. `name` is the core value, `source` the user's line."""
+    """One instruction whose final value has an eager counterpart. `name` is the core value, `source` the user's
+    line.
+    """
 
     instruction: int
     op: str
@@ -110,7 +112,9 @@ class Comparison:
                 ],
             )  # fmt: skip
         if self.unmatched:
-            lines.append(f"{self.unmatched} more instructions compute parts of operators and have no eager value of their own")
+            lines.append(
+                f"{self.unmatched} more instructions compute parts of operators and have no eager value of their own"
+            )
         return "\n".join(lines)
 
 
@@ -126,8 +130,8 @@ def compare_program(
     """Run `program` (a .pap file or its bytes) and `reference` on the same inputs and measure the differences.
 
     `reference` is the model, a function, or its ExportedProgram; `inputs` are arrays or Tensors in the order of the
-    method's inputs, or by name. With `per_layer` the value that every instruction leaves behind is compared with the value
-    that the captured graph has there, run by the eager operators; the program needs its debug section for that.
+    method's inputs, or by name. With `per_layer` the value that every instruction leaves behind is compared with the
+    value that the captured graph has there, run by the eager operators; the program needs its debug section for that.
 
     Raises ArgumentError if the reference has other inputs or outputs, or the program was stripped; runtime errors pass.
 
@@ -144,7 +148,9 @@ def compare_program(
         runner = session.method(chosen)
         arrays = _arrays(inputs, [port.name for port in runner.inputs])
         if per_layer and not any(i.op for i in runner.info.instructions):
-            raise ArgumentError("compare: the program was stripped of names, so its layers cannot be compared; save it with debug=True")
+            raise ArgumentError(
+                "compare: the program was stripped of names, so its layers cannot be compared; save it with debug=True"
+            )
         if per_layer and not isinstance(reference, ExportedProgram):
             reference = export(reference, [Tensor._from_data(a) for a in arrays.values()], check="off")
         seen: list[Observation] = []
@@ -172,17 +178,25 @@ def _arrays(inputs: Inputs, names: Sequence[str]) -> dict[str, Array]:
         missing = [n for n in names if n not in inputs]
         unknown = [n for n in inputs if n not in names]
         if missing or unknown:
-            wrong = f"no input {', '.join(map(repr, unknown))}" if unknown else f"missing input {', '.join(map(repr, missing))}"
+            wrong = (
+                f"no input {', '.join(map(repr, unknown))}"
+                if unknown
+                else f"missing input {', '.join(map(repr, missing))}"
+            )
             raise ArgumentError(f"compare: {wrong}; the program's inputs are: {', '.join(names) or 'none'}")
         values = [inputs[n] for n in names]
     else:
         values = list(inputs)
         if len(values) != len(names):
-            raise ArgumentError(f"compare: {len(values)} inputs given, the program takes {len(names)}: {', '.join(names)}")
+            raise ArgumentError(
+                f"compare: {len(values)} inputs given, the program takes {len(names)}: {', '.join(names)}"
+            )
     return {n: np.asarray(v._data if isinstance(v, Tensor) else v) for n, v in zip(names, values, strict=True)}
 
 
-def _eager(reference: Callable[..., Any] | ExportedProgram, arrays: Mapping[str, Array]) -> tuple[list[Array], dict[str, Array]]:
+def _eager(
+    reference: Callable[..., Any] | ExportedProgram, arrays: Mapping[str, Array]
+) -> tuple[list[Array], dict[str, Array]]:
     """The reference's outputs, and the value of every operator by its name if there is a graph."""
     if not isinstance(reference, ExportedProgram):
         with no_grad():

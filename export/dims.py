@@ -52,7 +52,9 @@ def dims_of(spec: DimSpec, rank: int, input_name: str) -> list[Dim | None]:
     if spec is None:
         return found
     if isinstance(spec, str) or not isinstance(spec, (Mapping, Sequence)):
-        raise ArgumentError(f"dynamic_shapes: input {input_name}: expected {{axis: Dim}} or a sequence of Dims, got {spec!r}")
+        raise ArgumentError(
+            f"dynamic_shapes: input {input_name}: expected {{axis: Dim}} or a sequence of Dims, got {spec!r}"
+        )
     items = spec.items() if isinstance(spec, Mapping) else enumerate(spec)
     for axis, dim in items:
         if not isinstance(axis, int):
@@ -73,8 +75,8 @@ def dims_of(spec: DimSpec, rank: int, input_name: str) -> list[Dim | None]:
 def spread_specs(spec: Any, arguments: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     """`dynamic_shapes` as one entry per tensor.
 
-    `spec` is a mapping from parameter names, or a sequence in the order of the parameters, nested as `arguments` are; the names
-    of single tensors ("pair.0") are taken as well. `names` are those of all tensors.
+    `spec` is a mapping from parameter names, or a sequence in the order of the parameters, nested as `arguments` are;
+    the names of single tensors ("pair.0") are taken as well. `names` are those of all tensors.
 
     Raises ArgumentError for names that do not exist and nestings that do not fit.
     """

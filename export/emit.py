@@ -53,14 +53,14 @@ def file_dtype(dtype: DType) -> int:
     return int(FileDType[_DTYPES[dtype.name]])
 
 
-class _Builder(flatbuffers.Builder):  # type: ignore[misc, no-any-unimported]
+class _Builder(flatbuffers.Builder):  # type: ignore[misc]
     """A flatbuffers builder with vectors of structs and of offsets."""
 
     def structs(self, items: Sequence[bytes], size: int, alignment: int) -> int:
         """A vector of structs given as their bytes."""
         self.StartVector(size, len(items), alignment)
         data = b"".join(items)
-        self.head = self.head - len(data)
+        self.head: int = self.head - len(data)
         self.Bytes[self.head : self.head + len(data)] = data
         return int(self.EndVector())
 

@@ -21,7 +21,7 @@ from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import ArgumentError, CaptureError, PappusError
 from pappus.frontend.opdef import OPS
 from pappus.frontend.random import default_generator
-from pappus.frontend.symbolic import INF, ShapeEnv, SymbolicArray, SymInt, Symbol, hint_of, symbol
+from pappus.frontend.symbolic import INF, ShapeEnv, Symbol, SymbolicArray, SymInt, symbol
 from pappus.frontend.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +56,9 @@ def export(
     if check not in CHECKS:
         raise ArgumentError(f"export(check={check!r}): expected one of {', '.join(CHECKS)}")
     if isinstance(args, Tensor) or not isinstance(args, (tuple, list)):
-        raise ArgumentError(f"export: args must be a tuple or list of example arguments, got {type(args).__name__}; write (x,)")
+        raise ArgumentError(
+            f"export: args must be a tuple or list of example arguments, got {type(args).__name__}; write (x,)"
+        )
     call = _Call(model, tuple(args), dict(kwargs or {}))
     symbols, sizes = _symbols(call, dynamic_shapes)
     with _generator_kept() as rewind:
@@ -154,7 +156,9 @@ def _name_of(model: Any) -> str:
 
 @contextmanager
 def _generator_kept() -> Iterator[Callable[[], None]]:
-    """Leave the default random generator as it was; the value given rewinds it, so that every run draws the same numbers."""
+    """Leave the default random generator as it was; the value given rewinds it, so that every run draws the same
+    numbers.
+    """
     before = default_generator.get_state()
 
     def rewind() -> None:
@@ -196,7 +200,8 @@ def _capture(
         raise CaptureError(
             f"{location}: dimension {', '.join(named)} became the constant {value} here (an int was made of the size "
             f"{expr}: range(), int(), a comparison that needs the exact size, or a shape that fits only {value}). The "
-            f"program would work for that size alone. Keep the size symbolic, or remove {', '.join(named)} from dynamic_shapes."
+            f"program would work for that size alone. Keep the size symbolic, or remove {', '.join(named)} from "
+            "dynamic_shapes."
         )
 
     env = ShapeEnv(fixed)
@@ -205,10 +210,12 @@ def _capture(
         for axis, dim in enumerate(sizes[input_name]):
             if dim is not None and hints.setdefault(dim.name, int(tensor.shape[axis])) != int(tensor.shape[axis]):
                 raise ArgumentError(
-                    f"the example gives dimension {dim.name} two sizes: {hints[dim.name]} and {tensor.shape[axis]} ({input_name})"
+                    f"the example gives dimension {dim.name} two sizes: {hints[dim.name]} and {tensor.shape[axis]} "
+                    f"({input_name})"
                 )
     table = {
-        n: symbol(n, hints[n], dim.min, dim.max if dim.max != INF else INF, dim.multiple_of, env) for n, dim in dims.items()
+        n: symbol(n, hints[n], dim.min, dim.max if dim.max != INF else INF, dim.multiple_of, env)
+        for n, dim in dims.items()
     }
     for size in table.values():
         found = size.as_symbol()
@@ -293,8 +300,10 @@ def _compare_once(
         if g.shape != w.shape or not np.allclose(g, w, rtol=1e-5, atol=1e-6, equal_nan=True):
             difference = "" if g.shape != w.shape else f" by up to {np.abs(g.astype('f8') - w.astype('f8')).max():.3g}"
             raise CaptureError(
-                f"{_first_difference(program.graph, recapture)}{what}: {name} of the captured graph differs from the Python code"
-                f"{difference} (shape {g.shape} and {w.shape}). The model depends on something that is neither an argument nor a tensor "
+                f"{_first_difference(program.graph, recapture)}{what}: {name} of the captured graph differs from the "
+                "Python code"
+                f"{difference} (shape {g.shape} and {w.shape}). The model depends on something that is neither an "
+                "argument nor a tensor "
                 "it owns, such as a Python attribute, a counter or a random number. Make it an argument, or a buffer "
                 "(self.register_buffer) changed in place."
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pappus.frontend.symbolic import Call, Size, SymInt, Symbol
+from pappus.frontend.symbolic import Call, Size, Symbol, SymInt
 from pappus.runtime.enums import ExprOp
 
 _CALLS = {"//": ExprOp.FLOORDIV, "%": ExprOp.MOD, "min": ExprOp.MIN, "max": ExprOp.MAX}

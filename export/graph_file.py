@@ -1,7 +1,7 @@
 """The core graph as a file: safetensors with the arrays, and the graph as JSON in its metadata.
 
-`ExportedProgram.save` and `load` use it. Nothing in it is executed when it is read: operators are looked up by name, and the
-graph is verified, so that a foreign, truncated or damaged file gives one PappusError.
+`ExportedProgram.save` and `load` use it. Nothing in it is executed when it is read: operators are looked up by name,
+and the graph is verified, so that a foreign, truncated or damaged file gives one PappusError.
 """
 
 from __future__ import annotations
@@ -172,7 +172,8 @@ def write_graph_file(program: ExportedProgram, path: str | Path) -> None:
     nodes = [
         {
             "op": n.op, "args": [w.arg(a) for a in n.args], "outputs": [w.value(v) for v in n.outputs],
-            "attrs": {k: _encode_attr(v, n.where()) for k, v in n.attrs.items()}, "location": n.location, "module": n.module,
+            "attrs": {k: _encode_attr(v, n.where()) for k, v in n.attrs.items()}, "location": n.location,
+            "module": n.module,
         }
         for n in graph.nodes
     ]  # fmt: skip
@@ -180,14 +181,20 @@ def write_graph_file(program: ExportedProgram, path: str | Path) -> None:
         "version": VERSION,
         "name": graph.name,
         "symbols": [
-            {"name": s.name, "hint": s.hint, "min": s.min, "max": s.max, "multiple_of": s.multiple_of} for s in graph.symbols
+            {"name": s.name, "hint": s.hint, "min": s.min, "max": s.max, "multiple_of": s.multiple_of}
+            for s in graph.symbols
         ],
         "inputs": [w.value(v) for v in graph.inputs],
         "outputs": [w.value(v) for v in graph.outputs],
         "output_names": graph.output_names,
         "nodes": nodes,
         "guards": [
-            {"left": _encode_size(g.left), "relation": g.relation, "right": _encode_size(g.right), "location": g.location}
+            {
+                "left": _encode_size(g.left),
+                "relation": g.relation,
+                "right": _encode_size(g.right),
+                "location": g.location,
+            }
             for g in graph.guards
         ],
         "states": [
@@ -205,7 +212,9 @@ def write_graph_file(program: ExportedProgram, path: str | Path) -> None:
 
 
 def read_graph_file(path: str | Path) -> ExportedProgram:
-    """Read what `write_graph_file` wrote. Raises PappusError for a file that is missing, foreign, truncated or damaged."""
+    """Read what `write_graph_file` wrote. Raises PappusError for a file that is missing, foreign, truncated or
+    damaged.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -238,7 +247,9 @@ def parse_graph_file(data: bytes, name: str = "<bytes>") -> ExportedProgram:
     except (PappusError, GraphError) as error:
         raise PappusError(f"{name} is damaged or of another version: {error}") from None
     except _DAMAGE as error:
-        raise PappusError(f"{name} is damaged: its description of the graph is not valid ({type(error).__name__})") from None
+        raise PappusError(
+            f"{name} is damaged: its description of the graph is not valid ({type(error).__name__})"
+        ) from None
 
 
 def _program(d: Any, arrays: dict[str, Array]) -> ExportedProgram:
@@ -246,10 +257,10 @@ def _program(d: Any, arrays: dict[str, Array]) -> ExportedProgram:
     symbols: dict[str, SymInt] = {}
     graph = Graph(str(d["name"]))
     for s in d["symbols"]:
-        numbers = [int(s[k]) for k in ("hint", "min", "max", "multiple_of")]
-        if numbers[3] < 1 or str(s["name"]) in symbols:
+        hint, low, high, multiple = (int(s[k]) for k in ("hint", "min", "max", "multiple_of"))
+        if multiple < 1 or str(s["name"]) in symbols:
             raise ValueError("bad symbol")
-        made = symbol(str(s["name"]), *numbers, env)
+        made = symbol(str(s["name"]), hint, low, high, multiple, env)
         symbols[made.as_symbol().name] = made  # type: ignore[union-attr]
         graph.symbols.append(made.as_symbol())  # type: ignore[arg-type]
     values = [_value(v, arrays, symbols) for v in d["values"]]
@@ -279,7 +290,9 @@ def _program(d: Any, arrays: dict[str, Array]) -> ExportedProgram:
         if g["relation"] not in ("==", "!=", "<", "<="):
             raise ValueError("unknown relation")
         graph.guards.append(
-            Guard(_decode_size(g["left"], symbols), g["relation"], _decode_size(g["right"], symbols), str(g["location"]))
+            Guard(
+                _decode_size(g["left"], symbols), g["relation"], _decode_size(g["right"], symbols), str(g["location"])
+            )
         )
     for s in d["states"]:
         init = _array(s["init"], arrays)

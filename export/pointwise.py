@@ -134,8 +134,8 @@ class Builder:
 
     def op(self, name: str, dtype: DType, *regs: Reg) -> Reg:
         """An operation whose operands are first cast to `dtype`, which is also the result's."""
-        numbers = [self.cast(r, dtype).number for r in regs]
-        return self.wrap(self.emit(name, dtype, *numbers))
+        a, b, c = ([self.cast(r, dtype).number for r in regs] + [0, 0])[:3]
+        return self.wrap(self.emit(name, dtype, a, b, c))
 
     def compare(self, name: str, a: Reg, b: Reg) -> Reg:
         """EQ, NE, LT or LE in the promoted type of both."""
@@ -164,7 +164,7 @@ def _compare(name: str, swap: bool = False) -> Rule:
 
 
 def _logical(name: str) -> Rule:
-    return lambda b, node, regs, dtype: b.emit(name, dtypes.bool_, *(b.cast(r, dtypes.bool_).number for r in regs))
+    return lambda b, node, regs, dtype: b.op(name, dtypes.bool_, *regs)
 
 
 def _bitwise(name: str) -> Rule:
@@ -284,7 +284,8 @@ def _scaled(name: str, before: float = 1.0, after: float = 1.0) -> Rule:
 
 
 def _hyperbolic(sine: bool) -> Rule:
-    """With u = exp(|x| / 2): cosh = (u / 2) u + 1 / (2 u u), sinh = sign(x) (u - 1/u) (u + 1/u) / 2, where u - 1/u comes from expm1.
+    """With u = exp(|x| / 2): cosh = (u / 2) u + 1 / (2 u u), sinh = sign(x) (u - 1/u) (u + 1/u) / 2, where u - 1/u
+    comes from expm1.
 
     Half the exponent keeps the range in which only the result overflows.
     """
@@ -309,7 +310,9 @@ def _hyperbolic(sine: bool) -> Rule:
 
 
 def _floor_divide(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-    """Integers: DIV, which rounds down. Floats as Python: the quotient that the remainder leaves, exact in its last digit."""
+    """Integers: DIV, which rounds down. Floats as Python: the quotient that the remainder leaves, exact in its last
+    digit.
+    """
     if not dtype.is_floating_point:
         return b.op("DIV", dtype, *regs)
 
@@ -357,7 +360,8 @@ OPERATORS: dict[str, Rule] = {
     "asin": _arc(False), "acos": _arc(True), "atan": _atan,
     "cosh": _hyperbolic(False), "sinh": _hyperbolic(True), "exp2": _scaled("EXP", before=math.log(2)),
     "log2": _scaled("LOG", after=1 / math.log(2)), "log10": _scaled("LOG", after=1 / math.log(10)),
-    "floor_divide": _floor_divide, "fmod": _fmod, "isinf": _isinf, "isfinite": _isfinite, "isnan": _isnan, "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
+    "floor_divide": _floor_divide, "fmod": _fmod, "isinf": _isinf, "isfinite": _isfinite, "isnan": _isnan,
+    "where": _where, "to_dtype": _to_dtype, "full": _full, "arange": _arange,
     "eq": _compare("EQ"), "ne": _compare("NE"), "lt": _compare("LT"), "le": _compare("LE"),
     "gt": _compare("LT", swap=True), "ge": _compare("LE", swap=True),
     "logical_and": _logical("AND"), "logical_or": _logical("OR"), "logical_xor": _logical("XOR"),
@@ -461,8 +465,8 @@ def _allocate(builder: Builder, stores: list[tuple[Reg, int]], loads: int) -> Pw
         physical[index] = target
         if i.op in _CHANGES_WIDTH:
             free.extend(done)
-        fields = (reads + [i.a, i.b, i.c][len(reads) :]) if reads else [i.a, i.b, i.c]
-        code.append(PwInstruction(i.op, i.type, target, *fields[:3], imm=i.imm))
+        a, b, c = reads + [i.a, i.b, i.c][len(reads) :]
+        code.append(PwInstruction(i.op, i.type, target, a, b, c, i.imm))
     for reg, result in stores:
         code.append(PwInstruction("STORE", reg.type, result, physical[reg.number]))
     return PwProgram(tuple(code), used, loads)

@@ -27,8 +27,8 @@ class GraphSignature:
 class ExportedProgram:
     """The result of `export`: a core graph and what is needed to run or lower it.
 
-    Attributes: `graph` (print it), `graph_signature`, `state_dict` (name -> numpy array of every constant that has a name),
-    `range_constraints` (dimension name -> (min, max, multiple_of)), `example_inputs` (numpy arrays).
+    Attributes: `graph` (print it), `graph_signature`, `state_dict` (name -> numpy array of every constant that has a
+    name), `range_constraints` (dimension name -> (min, max, multiple_of)), `example_inputs` (numpy arrays).
     """
 
     graph: Graph

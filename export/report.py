@@ -34,7 +34,8 @@ def format_method(method: LoweredMethod, core_nodes: int) -> list[str]:
     arena, bound = method.plan.arena, method.plan.bound
     lines = [
         f"method {method.name}: {core_nodes} core operators -> {len(method.kernel.nodes)} instructions ({listed})",
-        f"  epochs {max(method.epochs, default=-1) + 1}, {sum(map(node_flops, method.kernel.nodes)) / 1e6:.3f} MFLOP at the example's sizes",
+        f"  epochs {max(method.epochs, default=-1) + 1}, {sum(map(node_flops, method.kernel.nodes)) / 1e6:.3f} MFLOP "
+        "at the example's sizes",
         f"  arena {arena} bytes at the example's sizes, lower bound {bound}" + (" (optimal)" if arena == bound else ""),
     ]
     for symbol in method.kernel.symbols:

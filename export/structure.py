@@ -43,9 +43,9 @@ class Structure:
 def flatten_outputs(result: Any, owner: str = "the model") -> tuple[list[tuple[str, Tensor]], Structure]:
     """The tensors of a result with their names, and how they were nested.
 
-    A tensor that is the whole result is named "output", items of tuples and lists "output_0" and so on, entries of dicts by
-    their keys; names of deeper levels are joined by dots. Raises CaptureError for anything that is no tensor, container or plain
-    Python constant.
+    A tensor that is the whole result is named "output", items of tuples and lists "output_0" and so on, entries of
+    dicts by their keys; names of deeper levels are joined by dots. Raises CaptureError for anything that is no tensor,
+    container or plain Python constant.
     """
     flat: list[tuple[str, Tensor]] = []
 
@@ -67,7 +67,8 @@ def flatten_outputs(result: Any, owner: str = "the model") -> tuple[list[tuple[s
             )
         if not isinstance(value, _PLAIN):
             raise CaptureError(
-                f"export: {owner} returns a {type(value).__name__} ({where}); a program can return tensors, alone or in tuples, lists "
+                f"export: {owner} returns a {type(value).__name__} ({where}); a program can return tensors, alone or "
+                "in tuples, lists "
                 "and dicts, and plain Python constants"
             )
         return Structure("plain", value=value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Value:
         return f"%{self.name}"
 
 
-Arg: TypeAlias = Union[Value, None, tuple["Value | None", ...]]
+Arg: TypeAlias = "Value | tuple[Value | None, ...] | None"
 
 
 @dataclass(eq=False)

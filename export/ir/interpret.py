@@ -12,7 +12,7 @@ from pappus.frontend import dispatch
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import PappusError
 from pappus.frontend.opdef import OPS
-from pappus.frontend.symbolic import SymInt, Symbol, evaluate
+from pappus.frontend.symbolic import Symbol, SymInt, evaluate
 from pappus.frontend.tensor import Tensor
 
 Array = np.ndarray[Any, Any]

@@ -47,7 +47,8 @@ def channels_last_values(graph: Graph, units: Iterable[Unit]) -> set[Value]:
 
 
 def strides_for_reader(value: Value, uses: Mapping[Value, list[Node | None]]) -> tuple[Size, ...] | None:
-    """Strides with which the permuted form of `value` is row-major, if a permute is its only reader and a view reads that.
+    """Strides with which the permuted form of `value` is row-major, if a permute is its only reader and a view reads
+    that.
 
     The heads of an attention are joined by permute and view: computed into the right places they need no copy. The last
     dimension must stay the last, because kernels write rows.

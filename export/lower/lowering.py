@@ -78,7 +78,9 @@ class Program:
 
 
 def keep_whole(op: str) -> bool:
-    """Whether lowering wants this operator as it is: it has a rule, is elementwise or a view, or is to be refused by name."""
+    """Whether lowering wants this operator as it is: it has a rule, is elementwise or a view, or is to be refused by
+    name.
+    """
     return op in RULES or op in OPERATORS or op in VIEW_OPS or op in _LIKE
 
 
@@ -214,7 +216,8 @@ def _problems(units: Sequence[Unit]) -> list[str]:
 # What to say about operators that wait for kernels of later releases.
 _NO_KERNEL = {
     "dropout": "random numbers on the device are not built yet; call model.eval() before export",
-    "rand": "random numbers on the device are not built yet; draw them outside and pass them in (dropout: call model.eval())",
+    "rand": "random numbers on the device are not built yet; draw them outside and pass them in (dropout: call "
+    "model.eval())",
     "sort": "sort and topk have no kernel yet; amax and argmax have",
     "scatter": "writing by index has no kernel yet (one position at a time has: x[i] = y, index_copy_)",
     "index": "indexing with several index tensors at once has no kernel yet; index one axis at a time",
@@ -222,7 +225,8 @@ _NO_KERNEL = {
     "max_pool2d_with_indices": "the indices of maxima have no kernel yet; use max_pool2d",
 }  # fmt: skip
 _LIKE = {
-    "randn": "rand", "randint": "rand", "dropout_seeded": "dropout", "topk": "sort", "scatter_add": "scatter", "index_put": "scatter",
+    "randn": "rand", "randint": "rand", "dropout_seeded": "dropout", "topk": "sort", "scatter_add": "scatter",
+    "index_put": "scatter",
 }  # fmt: skip
 
 
@@ -268,12 +272,16 @@ def _lower_method(
     m.kernel.outputs = [v for _, v in outputs]
     m.kernel.output_names = [n for n, _ in outputs]
     epochs = mark_epochs(m.kernel)
-    method = LoweredMethod(graph.name, m.kernel, inputs, outputs, m.buffers, epochs, plan(m.kernel, m.buffers, epochs, effort))
+    method = LoweredMethod(
+        graph.name, m.kernel, inputs, outputs, m.buffers, epochs, plan(m.kernel, m.buffers, epochs, effort)
+    )
     return method, m.notes, problems
 
 
 def _lower_unit(m: MethodLowering, unit: Unit) -> list[str]:
-    """Emit a unit's instructions; what a rule refuses comes back as a problem, and lowering goes on to find the others."""
+    """Emit a unit's instructions; what a rule refuses comes back as a problem, and lowering goes on to find the
+    others.
+    """
     m.unit = unit
     node = unit.node
     first = len(m.kernel.nodes)
@@ -295,7 +303,9 @@ def _lower_unit(m: MethodLowering, unit: Unit) -> list[str]:
 def _place_outputs(
     m: MethodLowering, units: Sequence[Unit]
 ) -> tuple[list[tuple[str, Value]], list[tuple[Value, Value]]]:
-    """Outputs are computed where the caller wants them; inputs, constants, views, states and repeats are copied there."""
+    """Outputs are computed where the caller wants them; inputs, constants, views, states and repeats are copied
+    there.
+    """
     computed = {
         v for u in units for v in u.results
         if not (u.node is not None and u.node.op in (*VIEW_OPS, "state_read", "state_write"))

@@ -85,7 +85,9 @@ class MethodLowering:
         """A kernel value."""
         return Value(self.kernel.fresh_name(name), dtype, tuple(shape), memory=memory)
 
-    def constant(self, name: str, array: np.ndarray[Any, Any], dtype: DType, pack: str = "DENSE", shape: Any = None) -> Value:
+    def constant(
+        self, name: str, array: np.ndarray[Any, Any], dtype: DType, pack: str = "DENSE", shape: Any = None
+    ) -> Value:
         """A constant; `shape` is the logical one of a packed constant."""
         index, buffer = self.pool.add(array, name, pack)
         mine = next((b for b in self.buffers if b.storage == "CONSTANT" and b.index == index), None)
@@ -236,7 +238,8 @@ class MethodLowering:
         """Mark the instruction that completes a unit's result, for the debug map.
 
         `first` is the number of the unit's first instruction. Helper instructions (copies, casts, indices), which write
-        elsewhere, are not called by the operators' names. A result made in parts (concatenation) has no such instruction.
+        elsewhere, are not called by the operators' names. A result made in parts (concatenation) has no such
+        instruction.
         """
         self.lowered.update(unit.nodes)
         if not unit.results:
@@ -286,7 +289,9 @@ class MethodLowering:
             other = operand.memory
             if other is None or other.buffer is not memory.buffer:
                 continue
-            if not same_size(other.offset, memory.offset) or not same_strides(operand.shape, other.strides, memory.strides):
+            if not same_size(other.offset, memory.offset) or not same_strides(
+                operand.shape, other.strides, memory.strides
+            ):
                 return False
         inside = [v for v, m in self.views.items() if m.memory is not None and m.memory.buffer is memory.buffer]
         inside += [v for v, m in self.placed.items() if m.buffer is memory.buffer]  # parts of a concatenation
@@ -326,7 +331,8 @@ class MethodLowering:
     def epilogue(self, unit: Unit, accumulator: Value) -> Epilogue:
         """Split the fused elementwise nodes into what the kernels do natively and a program for the rest.
 
-        Native, in this order: add a same-shaped residual, clamp. `accumulator` is the core value of the kernel's own result.
+        Native, in this order: add a same-shaped residual, clamp. `accumulator` is the core value of the kernel's own
+        result.
         """
         found = Epilogue()
         nodes = list(unit.pointwise)
@@ -338,7 +344,12 @@ class MethodLowering:
                 break
             if found.clamp != (-math.inf, math.inf):
                 break
-            if node.op == "add" and found.residual is None and node.attrs.get("alpha", 1) == 1 and len(set(node.inputs)) == 2:
+            if (
+                node.op == "add"
+                and found.residual is None
+                and node.attrs.get("alpha", 1) == 1
+                and len(set(node.inputs)) == 2
+            ):
                 other = next(v for v in node.inputs if v is not current)
                 inside = {n.output for n in unit.pointwise}
                 if other in inside or scalar_of(other) is not None or other.dtype is not accumulator.dtype:

@@ -23,7 +23,9 @@ def conv_panels(weight: Array, groups: int) -> Array:
     """`[O, C, KH, KW]` -> `[groups, ceil(O/groups/16), KH*KW*C, 16]`, zero filled."""
     o, c, kh, kw = weight.shape
     per_group = o // groups
-    matrix = weight.reshape(groups, per_group, c, kh, kw).transpose(0, 3, 4, 2, 1).reshape(groups, kh * kw * c, per_group)
+    matrix = (
+        weight.reshape(groups, per_group, c, kh, kw).transpose(0, 3, 4, 2, 1).reshape(groups, kh * kw * c, per_group)
+    )
     return np.stack([gemm_panels(m) for m in matrix])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from pappus.export.ir.graph import Node, Value
 from pappus.export.lower.fuse import Unit
 from pappus.export.lower.method import MethodLowering
@@ -82,14 +84,8 @@ def flip(m: MethodLowering, unit: Unit) -> None:
         target = m.result(unit.result) if i == len(dims) - 1 else m.temporary("flip", current.dtype, current.shape)
         shifted = m.temporary("flip_index", dtypes.int64, (size,))
         value = Value("i", dtypes.int64, (size,))
-        one = Value("one", dtypes.int64, (), constant=_one())
+        one = Value("one", dtypes.int64, (), constant=np.array(1))
         minus = Node("sub", (value, one), {}, [Value("j", dtypes.int64, (size,))])
         m.emit("POINTWISE", [], [shifted], program=compile_program([minus], minus.outputs).program, operands=[numbers])
         m.emit("GATHER", [current, shifted], [target], (_SELECT, axis))
         current = target
-
-
-def _one():  # type: ignore[no-untyped-def]
-    import numpy as np
-
-    return np.array(1, np.int64)

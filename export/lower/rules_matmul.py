@@ -64,7 +64,7 @@ def linear(m: MethodLowering, unit: Unit) -> None:
     gemm(m, unit, a, weight, b, accumulator)
 
 
-def _packed(m: MethodLowering, name: str, matrix: np.ndarray, like: Value) -> Value:  # type: ignore[type-arg]
+def _packed(m: MethodLowering, name: str, matrix: np.ndarray, like: Value) -> Value:
     return m.constant(name, pack.gemm_panels(np.ascontiguousarray(matrix)), like.dtype, "GEMM_PANEL16", matrix.shape)
 
 
@@ -105,7 +105,9 @@ def matmul(m: MethodLowering, unit: Unit) -> None:
         b = m.view(y)
         if len(y.shape) == 1:
             b = m.unsqueeze(b, 1)
-    if len(b.shape) > 2 or (len(a.shape) > 2 and b.memory is not None and b.memory.pack == "DENSE" and len(b.shape) != 2):
+    if len(b.shape) > 2 or (
+        len(a.shape) > 2 and b.memory is not None and b.memory.pack == "DENSE" and len(b.shape) != 2
+    ):
         batch = _broadcast(a.shape[:-2], b.shape[:-2])
         a = m.expand(a, (*batch, *a.shape[-2:]))
         b = m.expand(b, (*batch, *b.shape[-2:]))

@@ -29,7 +29,9 @@ def upsample_nearest2d(m: MethodLowering, unit: Unit) -> None:
         _repeat(m, source, m.result(unit.result), factors[0], factors[1])
         return
     if any(is_symbolic(s) for s in (*x.shape[2:], *sizes)):
-        raise Unsupported("nearest resizing of images of dynamic size needs a whole factor; make height and width static")
+        raise Unsupported(
+            "nearest resizing of images of dynamic size needs a whole factor; make height and width static"
+        )
     rows = _index(m, int(x.shape[2]), int(sizes[0]), scales[0])
     columns = _index(m, int(x.shape[3]), int(sizes[1]), scales[1])
     between = m.temporary("upsample_rows", x.dtype, (*x.shape[:2], sizes[0], x.shape[3]))

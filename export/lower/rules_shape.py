@@ -64,7 +64,8 @@ def part_of(m: MethodLowering, result: Value, part: Value, axis: int, start: Siz
 def place_concatenations(m: MethodLowering) -> None:
     """Before lowering: let operands of `cat` be written where the result lies.
 
-    An operand qualifies if an instruction computes it, it has the result's dtype and layout, and nothing else placed it.
+    An operand qualifies if an instruction computes it, it has the result's dtype and layout, and nothing else placed
+    it.
     """
     produced = {v for u in m.units for v in u.results}
     for unit in reversed(m.units):

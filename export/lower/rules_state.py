@@ -17,7 +17,6 @@ from pappus.frontend import dtypes
 from pappus.frontend.ops.shape import slice_range
 from pappus.frontend.symbolic import Size, is_symbolic, same_size
 
-
 # Operators that write a part of their first operand.
 _UPDATES = {"slice_update", "slice_scatter", "index_put"}
 
@@ -58,13 +57,22 @@ def place_states(m: MethodLowering) -> None:
             continue
         if producer.node is not None and producer.node.op == "state_read":
             continue
-        old = next((u.result for u in m.units if u.node is not None and u.node.op == "state_read" and u.node.attrs["name"] == name), None)
+        old = next(
+            (
+                u.result
+                for u in m.units
+                if u.node is not None and u.node.op == "state_read" and u.node.attrs["name"] == name
+            ),
+            None,
+        )
         write_at = order[producer.nodes[-1]]
         readers = [
             (order[n], n, v) for n in m.graph.nodes if n.op != "state_write" or n is not node
             for v in n.inputs if old is not None and root.get(v, v) is old and n in order
         ]  # fmt: skip
-        if any(old is v for v in m.graph.outputs) or any(root.get(v, v) is old for v in m.graph.outputs if old is not None):
+        if any(old is v for v in m.graph.outputs) or any(
+            root.get(v, v) is old for v in m.graph.outputs if old is not None
+        ):
             continue
         if any(at > write_at for at, _, _ in readers):
             continue
@@ -93,7 +101,11 @@ def save_exchanged_states(m: MethodLowering, writes: Sequence[Unit]) -> None:
         if source.memory.buffer not in changed:
             continue
         mine = source.memory.buffer is own.buffer
-        if mine and same_size(source.memory.offset, 0) and same_strides(source.shape, source.memory.strides, own.strides):
+        if (
+            mine
+            and same_size(source.memory.offset, 0)
+            and same_strides(source.shape, source.memory.strides, own.strides)
+        ):
             continue
         kept = m.temporary(final.name, final.dtype, final.shape)
         m.move(source, kept, f"new value of state {name}, which lies in a state that changes")
@@ -153,13 +165,17 @@ def index_put(m: MethodLowering, unit: Unit) -> None:
     assert isinstance(base, Value) and isinstance(indices, tuple) and isinstance(values, Value)
     present = [(axis, i) for axis, i in enumerate(indices) if i is not None]
     if len(present) != 1 or not all(map(is_one, present[0][1].shape)):
-        raise Unsupported("writing by index has a kernel for one position on one axis only: x[:, i] = y with an i of one element")
+        raise Unsupported(
+            "writing by index has a kernel for one position on one axis only: x[:, i] = y with an i of one element"
+        )
     if node.attrs.get("accumulate"):
         raise Unsupported("index_put that accumulates has no kernel yet")
     axis, index = present[0]
     # The indexed shape is base's with the axis replaced by the index's dimensions, all of size 1.
     slot = (*base.shape[:axis], *index.shape, *base.shape[axis + 1 :])
-    part = m.reshape(m.expand(m.cast(m.view(values), base.dtype), slot), (*base.shape[:axis], 1, *base.shape[axis + 1 :]))
+    part = m.reshape(
+        m.expand(m.cast(m.view(values), base.dtype), slot), (*base.shape[:axis], 1, *base.shape[axis + 1 :])
+    )
     m.emit("UPDATE", [part, _position(m, index, base.shape[axis])], [_updated(m, unit, "index_put")], (axis,))
 
 

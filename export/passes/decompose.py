@@ -11,8 +11,7 @@ from pappus.export.ir.verifier import GraphError
 from pappus.export.passes.expansions import Expansion
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import CaptureError
-from pappus.frontend.opdef import OpDef
-from pappus.frontend.opdef import OPS
+from pappus.frontend.opdef import OPS, OpDef
 from pappus.frontend.symbolic import ShapeEnv, SymbolicArray
 from pappus.frontend.tensor import Tensor
 

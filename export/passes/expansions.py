@@ -1,7 +1,7 @@
 """Primitives that no kernel implements but other operators can: the exporter's own decompositions.
 
-An entry has `reason(values, attrs)`, which says why a call cannot be expanded (None if it can), and `expand(*tensors, **attrs)`,
-written in operators like an `OpDef.decompose`.
+An entry has `reason(values, attrs)`, which says why a call cannot be expanded (None if it can), and `expand(*tensors,
+**attrs)`, written in operators like an `OpDef.decompose`.
 """
 
 from __future__ import annotations
@@ -74,9 +74,12 @@ def _convolution_reason(values: Sequence[Any], attrs: dict[str, Any]) -> str | N
 
 
 def _transposed(
-    x: Any, weight: Any, bias: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int, transposed: bool, output_padding: Any
+    x: Any, weight: Any, bias: Any = None, *, stride: Any, padding: Any, dilation: Any, groups: int, transposed: bool,
+    output_padding: Any
 ) -> Any:  # fmt: skip
-    """A convolution of the input with zeros between its elements, by the flipped weight with in and out channels exchanged."""
+    """A convolution of the input with zeros between its elements, by the flipped weight with in and out channels
+    exchanged.
+    """
     spatial = len(weight.shape) - 2
     steps, pads, gaps = _spread(stride, spatial), _spread(padding, spatial), _spread(dilation, spatial)
     extra = _spread(output_padding, spatial)

@@ -12,7 +12,8 @@ _PRODUCERS = ("convolution", "linear")
 def fold_batch_norm(graph: Graph) -> Graph:
     """`batch_norm(convolution(x, w, b))` with constant statistics becomes `convolution(x, w', b')`.
 
-    `w' = w * s` and `b' = (b - mean) * s + beta` per output channel, `s = gamma / sqrt(var + eps)`, computed in float64.
+    `w' = w * s` and `b' = (b - mean) * s + beta` per output channel, `s = gamma / sqrt(var + eps)`, computed in
+    float64.
     Transposed convolutions and `linear` of two dimensions likewise. Applies where the result has no other reader.
     """
     uses = graph.uses()

@@ -9,8 +9,10 @@ from pappus.export.ir.interpret import run_node, to_tensor
 from pappus.frontend.opdef import OPS
 from pappus.frontend.symbolic import SymInt
 
-# A folded result may not be larger than its operands by more than this (an `expand` of a scalar to a mask would only make the
-# file bigger), and a larger view of a constant that is also read otherwise stays a view: folded it would be a second copy.
+# A folded result may not be larger than its operands by more than this (an `expand` of a scalar to a mask would only
+# make the
+# file bigger), and a larger view of a constant that is also read otherwise stays a view: folded it would be a second
+# copy.
 GROWTH_LIMIT = 1 << 16
 
 

@@ -95,7 +95,11 @@ def test_forms_of_dynamic_shapes() -> None:
     for auto in (Dim.AUTO, Dim.DYNAMIC):
         ep = pp.export.export(f, args, dynamic_shapes={"x": {0: auto, 1: Dim.STATIC}})
         assert list(ep.range_constraints) == ["x_0"]
-    ep = pp.export.export(lambda pair: pair[0] + pair[1], ((tensor(3), tensor(3)),), dynamic_shapes={"pair": ({0: Dim("k")}, {0: Dim("k")})})
+    ep = pp.export.export(
+        lambda pair: pair[0] + pair[1],
+        ((tensor(3), tensor(3)),),
+        dynamic_shapes={"pair": ({0: Dim("k")}, {0: Dim("k")})},
+    )
     assert list(ep.range_constraints) == ["k"]
     ep = pp.export.export(lambda d: d["a"] * 2, ({"a": tensor(3)},), dynamic_shapes={"d": {"a": {0: Dim("k")}}})
     assert list(ep.range_constraints) == ["k"]
@@ -112,7 +116,9 @@ def test_wrong_dynamic_shapes_are_named() -> None:
     with pytest.raises(ArgumentError, match="size 2 in dim 0, outside"):
         pp.export.export(f, (tensor(2),), dynamic_shapes={"x": {0: Dim("n", min=3)}})
     with pytest.raises(ArgumentError, match="two different dims are named n"):
-        pp.export.export(lambda x, y: x, (tensor(2), tensor(2)), dynamic_shapes={"x": {0: Dim("n", max=4)}, "y": {0: Dim("n")}})
+        pp.export.export(
+            lambda x, y: x, (tensor(2), tensor(2)), dynamic_shapes={"x": {0: Dim("n", max=4)}, "y": {0: Dim("n")}}
+        )
     with pytest.raises(ArgumentError, match="3 entries for 1 input"):
         pp.export.export(f, (tensor(2),), dynamic_shapes=({0: Dim("n")}, None, None))
     for bad in ({"min": 5, "max": 4}, {"min": -1}, {"multiple_of": 0}):
@@ -151,7 +157,9 @@ def fixed_by_reshape(x: Tensor) -> Tensor:
     ],
 )  # fmt: skip
 def test_fixing_a_named_dim_names_the_line(f: Any, text: str) -> None:
-    with pytest.raises(CaptureError, match=at(f, text) + r".*dimension n became the constant 4.*remove n from dynamic_shapes"):
+    with pytest.raises(
+        CaptureError, match=at(f, text) + r".*dimension n became the constant 4.*remove n from dynamic_shapes"
+    ):
         pp.export.export(f, (tensor(4, 3),), dynamic_shapes={"x": {0: Dim("n")}})
     pp.export.export(f, (tensor(4, 3),))  # without a name the size may be fixed
 
@@ -191,7 +199,9 @@ def test_multiple_of() -> None:
     def f(x: Tensor) -> Tensor:
         return x.view(x.shape[0] // 4, 4, 3).sum(1)
 
-    program = same(f, [array(8, 3)], sizes=[[array(4, 3)]], dynamic_shapes={"x": {0: Dim("n", min=4, max=64, multiple_of=4)}})
+    program = same(
+        f, [array(8, 3)], sizes=[[array(4, 3)]], dynamic_shapes={"x": {0: Dim("n", min=4, max=64, multiple_of=4)}}
+    )
     with pp.runtime.load(program.to_bytes()) as session, pytest.raises(pp.runtime.InputError, match="multiples of 4"):
         session(array(6, 3))
 
@@ -263,7 +273,9 @@ def test_results_that_no_program_can_have() -> None:
 
 
 def test_arguments_that_do_not_fit() -> None:
-    with pytest.raises(ArgumentError, match="the example arguments do not fit returns_nothing: missing a required argument: 'x'"):
+    with pytest.raises(
+        ArgumentError, match="the example arguments do not fit returns_nothing: missing a required argument: 'x'"
+    ):
         pp.export.export(returns_nothing, ())
     with pytest.raises(ArgumentError, match="too many positional"):
         pp.export.export(returns_nothing, (tensor(2), tensor(2)))
@@ -300,7 +312,9 @@ def listed(x: Tensor) -> Tensor:
     (listed, ".tolist()", r"tolist\(\)"),
 ])  # fmt: skip
 def test_reading_values_is_refused_with_line_and_ways_out(f: Any, text: str, what: str) -> None:
-    with pytest.raises(CaptureError, match=at(f, text) + rf": {what} needs the value of a tensor.*Ways out: .*pp\.where"):
+    with pytest.raises(
+        CaptureError, match=at(f, text) + rf": {what} needs the value of a tensor.*Ways out: .*pp\.where"
+    ):
         pp.export.export(f, (tensor(4),))
 
 
@@ -391,7 +405,7 @@ def test_python_state_is_found_with_its_line(kind: Any, text: str) -> None:
 
 
 def test_a_tensor_kept_in_an_attribute_is_found() -> None:
-    with pytest.raises(CaptureError, match="kept from an .*export.*register_buffer"):
+    with pytest.raises(CaptureError, match=r"kept from an .*export.*register_buffer"):
         pp.export.export(Remembers(), (tensor(3),))
 
 

@@ -34,8 +34,12 @@ def test_outputs_and_every_layer_of_a_cnn(tmp_path: Path) -> None:
     assert (output.name, output.shape, output.dtype, output.argmax) == ("output", (5, 10), "float32", 1.0)
     assert 0 < found.max_rel < 1e-5 and found.max_abs == output.difference.max_abs
     # Every instruction ends at an operator of the user's: batch norms are found under their own name.
-    assert [r.op for r in found.rows] == ["+".join(n.attrs["fused"]) for n in program.graph.nodes] and found.unmatched == 0
-    assert all(0 <= r.difference.max_rel < 1e-5 and r.difference.scale > 0 and "test_models.py" in r.source for r in found.rows)
+    assert [r.op for r in found.rows] == [
+        "+".join(n.attrs["fused"]) for n in program.graph.nodes
+    ] and found.unmatched == 0
+    assert all(
+        0 <= r.difference.max_rel < 1e-5 and r.difference.scale > 0 and "test_models.py" in r.source for r in found.rows
+    )
     assert found.rows[0].shape == (5, 16, 32, 32) and found.rows[0].kernel.startswith("conv2d")
     text = found.text()
     assert text.splitlines()[0] == "method forward: runtime against eager" and "100.00 %" in text
@@ -59,7 +63,9 @@ def test_layers_of_a_transformer() -> None:
     found = compare_program(pp.export.lower(ep).to_bytes(), ep, [x], per_layer=True, threads=2)
     assert found.max_rel < 1e-5 and all(r.difference.max_rel < 1e-4 for r in found.rows)
     names = {r.name for r in found.rows}
-    assert {"embedding", "layer_norm", "scaled_dot_product_attention"} <= {n.rsplit("_1", 1)[0] if n.endswith("_1") else n for n in names} | names
+    assert {"embedding", "layer_norm", "scaled_dot_product_attention"} <= {
+        n.rsplit("_1", 1)[0] if n.endswith("_1") else n for n in names
+    } | names
     assert found.unmatched and f"{found.unmatched} more instructions" in found.text()
 
 
@@ -99,7 +105,9 @@ def test_differences() -> None:
     nan, inf = np.nan, np.inf
     a = np.array([1.0, nan, inf, -4.0], "f4")
     assert difference(a, a.copy()).max_abs == 0 and difference(a, a).scale == 4
-    assert difference(np.array([1.0, 2.5], "f4"), np.array([1.0, 2.0], "f4")) == difference(np.array([1.0, 1.5], "f4"), np.array([1.0, 2.0], "f4"))
+    assert difference(np.array([1.0, 2.5], "f4"), np.array([1.0, 2.0], "f4")) == difference(
+        np.array([1.0, 1.5], "f4"), np.array([1.0, 2.0], "f4")
+    )
     assert difference(np.array([nan], "f4"), np.array([1.0], "f4")).max_abs == inf
     assert difference(np.array([1.0], "f4"), np.array([inf], "f4")).max_abs == inf
     assert difference(np.zeros((2, 1)), np.zeros(2)).max_abs == inf
@@ -113,7 +121,11 @@ def test_several_outputs_and_integers() -> None:
 
     ep = pp.export.export(f, (tensor(3, 4),))
     found = compare_program(pp.export.lower(ep).to_bytes(), f, [array(3, 4)])
-    assert [(o.name, o.dtype, o.argmax) for o in found.outputs] == [("best", "int64", None), ("half", "bfloat16", 1.0), ("scalar", "float32", None)]
+    assert [(o.name, o.dtype, o.argmax) for o in found.outputs] == [
+        ("best", "int64", None),
+        ("half", "bfloat16", 1.0),
+        ("scalar", "float32", None),
+    ]
     assert found.max_abs < 1e-5
 
 
@@ -149,7 +161,7 @@ def test_mistakes_are_named() -> None:
         compare_program(data, ep, {"x": x, "z": x})
     with pytest.raises(ArgumentError, match="missing input 'y'"):
         compare_program(data, ep, {"x": x})
-    with pytest.raises(ArgumentError, match="stripped of names.*debug=True"):
+    with pytest.raises(ArgumentError, match=r"stripped of names.*debug=True"):
         compare_program(program.to_bytes(debug=False), ep, [x, x], per_layer=True)
     with pytest.raises(ArgumentError, match="has 1 outputs, the reference returns 2 tensors"):
         compare_program(data, lambda x, y: (x + y, x), [x, x])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 import zlib
@@ -30,7 +31,9 @@ def model(x: Tensor) -> Any:
 
 
 def program() -> Any:
-    return pp.export.lower(pp.export.export(model, (tensor(2, 3, 6, 6),), dynamic_shapes={"x": {0: Dim("batch", max=8)}}))
+    return pp.export.lower(
+        pp.export.export(model, (tensor(2, 3, 6, 6),), dynamic_shapes={"x": {0: Dim("batch", max=8)}})
+    )
 
 
 def sections(data: bytes) -> dict[int, tuple[int, int, int]]:
@@ -77,7 +80,7 @@ def test_constants_are_aligned_and_hold_the_packed_weights() -> None:
     assert gemm_panels(WEIGHT._data.T).tobytes() in stored
     assert conv_panels(KERNEL._data, 1).tobytes() in stored
     spans = sorted(items)
-    assert all(a + n <= b for (a, n), (b, _) in zip(spans, spans[1:], strict=False))
+    assert all(a + n <= b for (a, n), (b, _) in itertools.pairwise(spans))
 
 
 def test_metadata_names_everything() -> None:
@@ -102,7 +105,9 @@ def test_debug_section_maps_instructions_to_lines_and_core_values() -> None:
 def test_stripping_removes_the_debug_section_only() -> None:
     made = program()
     full, bare = made.to_bytes(), made.to_bytes(debug=False)
-    assert list(sections(bare)) == [1, 2] and payload(full, 1) == payload(bare, 1) and payload(full, 2) == payload(bare, 2)
+    assert (
+        list(sections(bare)) == [1, 2] and payload(full, 1) == payload(bare, 1) and payload(full, 2) == payload(bare, 2)
+    )
     assert b"test_container.py" not in bare
     x = array(3, 3, 6, 6)
     with pp.runtime.load(bare) as session:
@@ -174,7 +179,20 @@ def test_panels() -> None:
 def test_every_type_as_constant_input_output_and_state() -> None:
     import ml_dtypes
 
-    for name in ("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64", "float16", "float32", "float64", "bfloat16"):
+    for name in (
+        "bool",
+        "uint8",
+        "int8",
+        "uint16",
+        "int16",
+        "uint32",
+        "int32",
+        "int64",
+        "float16",
+        "float32",
+        "float64",
+        "bfloat16",
+    ):
         kind = np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(name)
         c = Tensor._from_data(np.arange(6).reshape(2, 3).astype(kind))
         made = pp.export.lower(pp.export.export(lambda x, c=c: (pp.cat([x, c], 0), x.t()), (c,)))

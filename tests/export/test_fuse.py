@@ -37,8 +37,10 @@ def test_conv_norm_relu_add_is_one_instruction() -> None:
 
 @pytest.mark.parametrize("act, floats, program", [
     (F.relu, (0, math.inf), False), (F.relu6, (0, 6), False), (lambda x: x.clamp(-1, 2), (-1, 2), False),
-    (lambda x: x.clamp(max=2), (-math.inf, 2), False), (F.silu, (-math.inf, math.inf), True), (F.gelu, (-math.inf, math.inf), True),
-    (lambda x: F.hardswish(F.relu(x)), (0, math.inf), True), (lambda x: pp.tanh(x) * 2 + 1, (-math.inf, math.inf), True),
+    (lambda x: x.clamp(max=2), (-math.inf, 2), False), (F.silu, (-math.inf, math.inf), True),
+    (F.gelu, (-math.inf, math.inf), True),
+    (lambda x: F.hardswish(F.relu(x)), (0, math.inf), True),
+    (lambda x: pp.tanh(x) * 2 + 1, (-math.inf, math.inf), True),
     (lambda x: F.relu(F.relu6(x)), (0, 6), True),
 ])  # fmt: skip
 def test_activations_are_epilogues(act: Any, floats: Any, program: bool) -> None:
@@ -137,7 +139,11 @@ def test_a_group_around_another_instruction_makes_no_cycle() -> None:
 
 
 def test_reductions_and_views_separate_groups() -> None:
-    assert ops_of(same(lambda x: (x - x.mean(1, keepdim=True)).abs().t() + 1, [array(3, 4)]).graph) == ["reduce", "pointwise", "pointwise"]
+    assert ops_of(same(lambda x: (x - x.mean(1, keepdim=True)).abs().t() + 1, [array(3, 4)]).graph) == [
+        "reduce",
+        "pointwise",
+        "pointwise",
+    ]
 
 
 def test_fusion_can_be_switched_off() -> None:
@@ -152,8 +158,10 @@ def test_fusion_can_be_switched_off() -> None:
 def test_vectors_and_batches() -> None:
     w, v = tensor(8, 6), tensor(8)
     for f, shape in [
-        (lambda x: F.relu(x @ w), (8,)), (lambda x: x @ v + 1, (3, 8)), (lambda x: (x @ v) * 2, (8,)), (lambda x: F.relu(F.linear(x, DENSE)), (8,)),
-        (lambda x: F.gelu(x @ w), (2, 3, 8)), (lambda x: F.relu(x @ x.transpose(1, 2)) + 1, (2, 3, 8)), (lambda x: w.t() @ x, (2, 8, 3)),
+        (lambda x: F.relu(x @ w), (8,)), (lambda x: x @ v + 1, (3, 8)), (lambda x: (x @ v) * 2, (8,)),
+        (lambda x: F.relu(F.linear(x, DENSE)), (8,)),
+        (lambda x: F.gelu(x @ w), (2, 3, 8)), (lambda x: F.relu(x @ x.transpose(1, 2)) + 1, (2, 3, 8)),
+        (lambda x: w.t() @ x, (2, 8, 3)),
         (lambda x: F.linear(x, DENSE, tensor(6)) + tensor(6), (2, 3, 4, 8)),
     ]:  # fmt: skip
         assert ops_of(same(f, [array(*shape)], 1e-5).graph).count("pointwise") == 0, shape

@@ -94,7 +94,9 @@ def test_interpret_equals_eager_and_shows_every_value() -> None:
 
 def test_binding_refuses_what_does_not_fit() -> None:
     n = Dim("n", max=9)
-    graph = pp.export.export(lambda x, y: (x + 1, y), (tensor(4, 2), tensor(4)), dynamic_shapes={"x": {0: n}, "y": {0: n}}).graph
+    graph = pp.export.export(
+        lambda x, y: (x + 1, y), (tensor(4, 2), tensor(4)), dynamic_shapes={"x": {0: n}, "y": {0: n}}
+    ).graph
     assert bind_symbols(graph, [array(7, 2), array(7)]) == {"n": 7}
     for arrays, text in [
         ([array(7, 2)], "takes 2 inputs, got 1"),
@@ -134,5 +136,10 @@ def test_signature_and_state_dict() -> None:
     w = tensor(3)
     ep = pp.export.export(lambda x: x * w, (tensor(3),))
     signature = ep.graph_signature
-    assert (signature.user_inputs, signature.user_outputs, signature.parameters, signature.states) == (("x",), ("output",), (), ())
+    assert (signature.user_inputs, signature.user_outputs, signature.parameters, signature.states) == (
+        ("x",),
+        ("output",),
+        (),
+        (),
+    )
     assert list(ep.state_dict) == ["const"] and ops_of(ep.graph) == ["mul"]

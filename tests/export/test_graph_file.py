@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ class Model(Module):
 
 def exported() -> ExportedProgram:
     return pp.export.export(
-        Model(), (tensor(5, 4), (tensor(1), tensor(2))), dynamic_shapes={"x": {0: Dim("n", min=2, max=64, multiple_of=1)}}
+        Model(),
+        (tensor(5, 4), (tensor(1), tensor(2))),
+        dynamic_shapes={"x": {0: Dim("n", min=2, max=64, multiple_of=1)}},
     )
 
 
@@ -70,7 +73,9 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_loaded_programs_lower_to_the_same_file(tmp_path: Path) -> None:
-    ep = pp.export.export(lambda x: F.softmax(F.linear(x, tensor(3, 4)), -1), (tensor(2, 4),), dynamic_shapes={"x": {0: Dim("n")}})
+    ep = pp.export.export(
+        lambda x: F.softmax(F.linear(x, tensor(3, 4)), -1), (tensor(2, 4),), dynamic_shapes={"x": {0: Dim("n")}}
+    )
     ep.save(tmp_path / "m")
     assert pp.export.lower(ExportedProgram.load(tmp_path / "m")).to_bytes() == pp.export.lower(ep).to_bytes()
 
@@ -98,13 +103,15 @@ def test_loaded_methods_share_state_by_name(tmp_path: Path) -> None:
 
 
 def test_missing_and_unwritable_files(tmp_path: Path) -> None:
-    with pytest.raises(PappusError, match="cannot read .*absent: No such file"):
+    with pytest.raises(PappusError, match=r"cannot read .*absent: No such file"):
         ExportedProgram.load(tmp_path / "absent")
     with pytest.raises(ArgumentError, match="cannot write"):
         exported().save(tmp_path / "no" / "m")
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89PAP\r\n\x1a\n" + bytes(100), b"PK\x03\x04", b"{}", bytes(8), b"\xff" * 64])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x89PAP\r\n\x1a\n" + bytes(100), b"PK\x03\x04", b"{}", bytes(8), b"\xff" * 64]
+)
 def test_foreign_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m").write_bytes(content)
     with pytest.raises(PappusError, match=r"m is not an exported program: .*ExportedProgram\.save"):
@@ -134,10 +141,8 @@ def test_changed_bytes_give_a_program_or_one_error(data: bytes, changes: list[tu
     damaged = bytearray(data)
     for place, byte in changes:
         damaged[int(place * len(data))] = byte
-    try:
+    with contextlib.suppress(PappusError):
         parse_graph_file(bytes(damaged))
-    except PappusError:
-        pass
 
 
 def description(data: bytes) -> tuple[Any, Any]:
@@ -153,7 +158,8 @@ def description(data: bytes) -> tuple[Any, Any]:
 @st.composite
 def edits(draw: st.DrawFn) -> tuple[list[float], Any]:
     replacement = st.one_of(
-        st.none(), st.integers(-3, 2**40), st.text(max_size=3), st.just([]), st.just({}), st.just([[]]), st.floats(allow_nan=True),
+        st.none(), st.integers(-3, 2**40), st.text(max_size=3), st.just([]), st.just({}), st.just([[]]),
+        st.floats(allow_nan=True),
         st.booleans(), st.just({"sum": [[1, ["n"]]]}), st.just({"sum": [[1, [["//", 1, 0]]]]}),
     )  # fmt: skip
     return draw(st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=8)), draw(replacement)
@@ -177,19 +183,21 @@ def test_edited_descriptions_give_a_program_or_one_error(data: bytes, edit: tupl
         at = nxt
     keys: Any = sorted(at) if isinstance(at, dict) else range(len(at))
     at[keys[int(path[-1] * len(keys))]] = replacement
-    try:
+    with contextlib.suppress(PappusError):
         parse_graph_file(build())
-    except PappusError:
-        pass
 
 
 @pytest.mark.parametrize("change, text", [
     (lambda d: d["nodes"][0].update(op="frobnicate"), "operator 'frobnicate' that this Pappus does not have"),
-    (lambda d: d["nodes"][1]["args"].append(0), "not valid"), (lambda d: d["nodes"][1]["attrs"].update(bad=1), "not valid"),
+    (lambda d: d["nodes"][1]["args"].append(0), "not valid"),
+    (lambda d: d["nodes"][1]["attrs"].update(bad=1), "not valid"),
     (lambda d: d["nodes"].reverse(), "read before it is defined"), (lambda d: d["inputs"].append(10**6), "not valid"),
-    (lambda d: d["values"][0].update(dtype="float99"), "model.ppg is damaged.*unknown dtype 'float99'"), (lambda d: d.pop("guards"), "not valid"),
-    (lambda d: d["states"][0].update(dtype="float64"), "not valid"), (lambda d: d["structure"].update(kind="set"), "not valid"),
-    (lambda d: d["symbols"][0].update(multiple_of=0), "not valid"), (lambda d: d["guards"][0].update(relation=">"), "not valid"),
+    (lambda d: d["values"][0].update(dtype="float99"), "model.ppg is damaged.*unknown dtype 'float99'"),
+    (lambda d: d.pop("guards"), "not valid"),
+    (lambda d: d["states"][0].update(dtype="float64"), "not valid"),
+    (lambda d: d["structure"].update(kind="set"), "not valid"),
+    (lambda d: d["symbols"][0].update(multiple_of=0), "not valid"),
+    (lambda d: d["guards"][0].update(relation=">"), "not valid"),
 ])  # fmt: skip
 def test_each_rule_of_the_description(data: bytes, change: Any, text: str) -> None:
     d, build = description(data)

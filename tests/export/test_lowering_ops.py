@@ -1,4 +1,6 @@
-"""Every operator through the whole road: its own samples, in float32 and other types, in the C runtime against eager."""
+"""Every operator through the whole road: its own samples, in float32 and other types, in the C runtime against
+eager.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,8 @@ def called(name: str, sample: Sample) -> tuple[Callable[..., Any], list[Array]]:
     def pull(value: Any) -> Any:
         if isinstance(value, Tensor):
             tensors.append(value)
-            return lambda given, at=len(tensors) - 1: given[at]
+            at = len(tensors) - 1
+            return lambda given: given[at]
         if isinstance(value, (list, tuple)):
             parts = [pull(v) for v in value]
             return lambda given: type(value)(part(given) for part in parts)
@@ -82,7 +85,9 @@ def to_float32(a: Array) -> Array:
 
 @pytest.mark.parametrize("name, number, sample", samples())
 def test_operator(name: str, number: int, sample: Sample) -> None:
-    call, arrays = called(name, Sample(convert(sample.args, to_float32), {k: convert(v, to_float32) for k, v in sample.kwargs.items()}))
+    call, arrays = called(
+        name, Sample(convert(sample.args, to_float32), {k: convert(v, to_float32) for k, v in sample.kwargs.items()})
+    )
     tensors = [Tensor._from_data(a) for a in arrays]
     if name in DYNAMIC:
         with pytest.raises(pp.PappusError, match="not known before it runs"):
@@ -104,12 +109,14 @@ def test_the_list_of_unsupported_operators_is_exact() -> None:
     assert without == ["dropout"] or not without, f"operators without samples are not tested: {without}"
 
 
-INTEGER_NAMES = (
-    "abs add amax amin any all argmax argmin bitwise_and bitwise_not bitwise_or bitwise_xor cat clamp constant_pad_nd cumsum cumprod "
-    "eq le lt expand flip floor ceil round trunc gather index index_select logical_and logical_not logical_or maximum minimum mul neg "
-    "permute pixel_shuffle pow prod relu sign slice slice_scatter slice_update sub sum tril triu upsample_nearest2d view where "
-    "fmod floor_divide remainder to_dtype embedding"
-).split()
+INTEGER_NAMES = [
+    "abs", "add", "amax", "amin", "any", "all", "argmax", "argmin", "bitwise_and", "bitwise_not", "bitwise_or",
+    "bitwise_xor", "cat", "clamp", "constant_pad_nd", "cumsum", "cumprod", "eq", "le", "lt", "expand", "flip", "floor",
+    "ceil", "round", "trunc", "gather", "index", "index_select", "logical_and", "logical_not", "logical_or", "maximum",
+    "minimum", "mul", "neg", "permute", "pixel_shuffle", "pow", "prod", "relu", "sign", "slice", "slice_scatter",
+    "slice_update", "sub", "sum", "tril", "triu", "upsample_nearest2d", "view", "where", "fmod", "floor_divide",
+    "remainder", "to_dtype", "embedding",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", INTEGER_NAMES)
@@ -131,7 +138,9 @@ def test_operator_on_integers(name: str, dtype: str) -> None:
                 made = np.where(made == 0, 3, made)
             return made > 0 if dtype == "bool" else made.astype(dtype)
 
-        call, arrays = called(name, Sample(convert(sample.args, change), {k: convert(v, change) for k, v in sample.kwargs.items()}))
+        call, arrays = called(
+            name, Sample(convert(sample.args, change), {k: convert(v, change) for k, v in sample.kwargs.items()})
+        )
         try:
             wanted = eager(call, arrays)
         except pp.PappusError:
@@ -169,12 +178,19 @@ def test_all_unsupported_calls_are_listed_at_once() -> None:
     found = caught.value.problems
     assert [p.split(":")[1].strip() for p in found] == [str(first + i) for i in (1, 3, 4)]
     assert [p.split(": ")[1].split("(")[0] for p in found] == ["sort", "rand", "dropout_seeded"]
-    assert "float32[2, 3]" in found[0] and "3 operator call(s)" in str(caught.value) and "Nothing was written" in str(caught.value)
+    assert (
+        "float32[2, 3]" in found[0]
+        and "3 operator call(s)" in str(caught.value)
+        and "Nothing was written" in str(caught.value)
+    )
 
 
 def test_problems_of_all_methods_are_listed() -> None:
     x = Tensor._from_data(np.ones((2, 3), "f4"))
-    methods = {"a": pp.export.export(lambda x: pp.sort(x)[0], (x,)), "b": pp.export.export(lambda x: x + pp.randn(3), (x,))}
+    methods = {
+        "a": pp.export.export(lambda x: pp.sort(x)[0], (x,)),
+        "b": pp.export.export(lambda x: x + pp.randn(3), (x,)),
+    }
     with pytest.raises(UnsupportedOperators) as caught:
         pp.export.lower(methods)
     assert len(caught.value.problems) == 2
@@ -191,7 +207,9 @@ def test_named_refusals() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
-@pytest.mark.parametrize("name", ["add", "relu", "gelu", "sum", "softmax", "matmul", "linear", "layer_norm", "cat", "where", "mean"])
+@pytest.mark.parametrize(
+    "name", ["add", "relu", "gelu", "sum", "softmax", "matmul", "linear", "layer_norm", "cat", "where", "mean"]
+)
 def test_other_float_types_work_or_are_refused_by_name(name: str, dtype: str) -> None:
     import ml_dtypes
 

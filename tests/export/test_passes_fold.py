@@ -78,23 +78,34 @@ def test_views_of_large_shared_weights_are_not_copied() -> None:
 
 def test_one_weight_in_two_arrangements_is_reported() -> None:
     table = tensor(40, 24)
-    ep = pp.export.export(lambda x, i: F.linear(x, table) + F.embedding(i, table).sum(), (tensor(2, 24), pp.tensor([1])))
+    ep = pp.export.export(
+        lambda x, i: F.linear(x, table) + F.embedding(i, table).sum(), (tensor(2, 24), pp.tensor([1]))
+    )
     assert "stored in several arrangements: const (DENSE, GEMM_PANEL16)" in pp.export.lower(ep).report()
 
 
 def test_a_shared_weight_is_stored_once() -> None:
     w = tensor(64, 64)
-    program = pp.export.lower(pp.export.export(lambda x: F.linear(pp.relu(F.linear(F.linear(x, w), w)), w), (tensor(2, 64),)))
+    program = pp.export.lower(
+        pp.export.export(lambda x: F.linear(pp.relu(F.linear(F.linear(x, w), w)), w), (tensor(2, 64),))
+    )
     assert [a.nbytes for a in program.pool.arrays] == [64 * 64 * 4]
 
 
 # -- batch norm -----------------------------------------------------------------------------------
 
-STATS = {"mean": tensor(8, seed=1), "var": tensor(8, seed=2).abs() + 0.3, "gamma": tensor(8, seed=3), "beta": tensor(8, seed=4)}
+STATS = {
+    "mean": tensor(8, seed=1),
+    "var": tensor(8, seed=2).abs() + 0.3,
+    "gamma": tensor(8, seed=3),
+    "beta": tensor(8, seed=4),
+}
 
 
 def norm(x: Tensor, training: bool = False, affine: bool = True) -> Tensor:
-    return F.batch_norm(x, STATS["mean"], STATS["var"], *((STATS["gamma"], STATS["beta"]) if affine else (None, None)), training)
+    return F.batch_norm(
+        x, STATS["mean"], STATS["var"], *((STATS["gamma"], STATS["beta"]) if affine else (None, None)), training
+    )
 
 
 CONV, GROUPED, DEPTH, LINE = tensor(8, 3, 3, 3), tensor(8, 2, 3, 3), tensor(8, 1, 3, 3), tensor(8, 3, 3)
@@ -104,7 +115,8 @@ BIAS = tensor(8, seed=9)
 
 @pytest.mark.parametrize("f, shape", [
     (lambda x: norm(F.conv2d(x, CONV, BIAS)), (2, 3, 6, 6)), (lambda x: norm(F.conv2d(x, CONV)), (2, 3, 6, 6)),
-    (lambda x: norm(F.conv2d(x, CONV), affine=False), (2, 3, 6, 6)), (lambda x: norm(F.conv2d(x, GROUPED, BIAS, groups=4)), (2, 8, 6, 6)),
+    (lambda x: norm(F.conv2d(x, CONV), affine=False), (2, 3, 6, 6)),
+    (lambda x: norm(F.conv2d(x, GROUPED, BIAS, groups=4)), (2, 8, 6, 6)),
     (lambda x: norm(F.conv2d(x, DEPTH, groups=8)), (2, 8, 6, 6)), (lambda x: norm(F.conv1d(x, LINE)), (2, 3, 6)),
     (lambda x: norm(F.conv_transpose2d(x, UP, BIAS, 2)), (2, 3, 4, 5)),
     (lambda x: norm(F.conv_transpose2d(x, UP_GROUPED, None, 1, 1, groups=2)), (2, 4, 4, 5)),

@@ -1,4 +1,6 @@
-"""dead_code, common_subexpressions, remove_identities, fold_pad: where they apply, where they must not, same numbers."""
+"""dead_code, common_subexpressions, remove_identities, fold_pad: where they apply, where they must not, same
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -137,22 +139,33 @@ F = pp.nn.functional
 
 
 @pytest.mark.parametrize("pad, padding, wanted", [
-    ((1, 1, 1, 1), 0, (1, 1, 1, 1)), ((0, 1, 2, 0), 0, (2, 0, 0, 1)), ((1, 0, 0, 0), (2, 1), (2, 2, 2, 1)), ((2, 2), 1, (1, 1, 3, 3)),
+    ((1, 1, 1, 1), 0, (1, 1, 1, 1)), ((0, 1, 2, 0), 0, (2, 0, 0, 1)), ((1, 0, 0, 0), (2, 1), (2, 2, 2, 1)),
+    ((2, 2), 1, (1, 1, 3, 3)),
 ])  # fmt: skip
 def test_zero_pads_move_into_the_convolution(pad: tuple[int, ...], padding: Any, wanted: tuple[int, ...]) -> None:
-    graph = fold_pad(pp.export.export(lambda x: F.conv2d(F.pad(x, pad), WEIGHT, None, 1, padding), (tensor(1, 3, 6, 7),)).graph.copy())
+    graph = fold_pad(
+        pp.export.export(
+            lambda x: F.conv2d(F.pad(x, pad), WEIGHT, None, 1, padding), (tensor(1, 3, 6, 7),)
+        ).graph.copy()
+    )
     graph = dead_code(graph)
     verify(graph)
     (node,) = graph.nodes
     assert node.attrs["padding"] == wanted
-    program = pp.export.lower(pp.export.export(lambda x: F.conv2d(F.pad(x, pad), WEIGHT, None, 1, padding), (tensor(1, 3, 6, 7),)))
+    program = pp.export.lower(
+        pp.export.export(lambda x: F.conv2d(F.pad(x, pad), WEIGHT, None, 1, padding), (tensor(1, 3, 6, 7),))
+    )
     assert ops_of(program.graph) == ["conv2d"]
 
 
 def test_one_dimensional_pads() -> None:
-    graph = dead_code(fold_pad(pp.export.export(lambda x: F.conv1d(F.pad(x, (2, 0)), LINE), (tensor(1, 3, 6),)).graph.copy()))
+    graph = dead_code(
+        fold_pad(pp.export.export(lambda x: F.conv1d(F.pad(x, (2, 0)), LINE), (tensor(1, 3, 6),)).graph.copy())
+    )
     assert graph.nodes[0].attrs["padding"] == (2, 0) and ops_of(graph) == ["convolution"]
-    assert pads_of((2, 0), 1) == [(2, 0)] and pads_of(3, 2) == [(3, 3), (3, 3)] and pads_of((1, 2), 2) == [(1, 1), (2, 2)]
+    assert (
+        pads_of((2, 0), 1) == [(2, 0)] and pads_of(3, 2) == [(3, 3), (3, 3)] and pads_of((1, 2), 2) == [(1, 1), (2, 2)]
+    )
 
 
 @pytest.mark.parametrize("f", [

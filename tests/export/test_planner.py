@@ -32,7 +32,20 @@ def in_c(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sequence[Any], S
     root = Path(__file__).resolve().parents[2]
     path = tmp_path_factory.mktemp("plan") / "plan.so"
     source = root / "runtime_c" / "src" / "plan.c"
-    subprocess.run(["cc", "-std=c11", "-O1", "-shared", "-fPIC", f"-I{root / 'runtime_c' / 'include'}", str(source), "-o", str(path)], check=True)
+    subprocess.run(
+        [
+            "cc",
+            "-std=c11",
+            "-O1",
+            "-shared",
+            "-fPIC",
+            f"-I{root / 'runtime_c' / 'include'}",
+            str(source),
+            "-o",
+            str(path),
+        ],
+        check=True,
+    )
     library = CDLL(str(path))
     library.pp_plan_arena.restype = c_uint64
 
@@ -61,10 +74,11 @@ def check_sound(blocks: Sequence[Block | None], offsets: Sequence[int], arena: i
 
 def methods() -> list[tuple[str, LoweredMethod]]:
     n = {0: Dim("n", max=32)}
+    both = n | {1: Dim("m", max=64)}
     made = [
         ("mlp", pp.export.export(models.MLP(), (tensor(3, 4, 5),), dynamic_shapes={"x": n})),
         ("cnn", pp.export.export(models.CNN(), (tensor(2, 3, 32, 32),), dynamic_shapes={"x": n})),
-        ("encoder", pp.export.export(models.Encoder(), (pp.tensor(models.tokens(2, 7)),), dynamic_shapes={"tokens": {0: Dim("n", max=32), 1: Dim("m", max=64)}})),
+        ("encoder", pp.export.export(models.Encoder(), (pp.tensor(models.tokens(2, 7)),), dynamic_shapes=[both])),
     ]  # fmt: skip
     return [(name, pp.export.lower(ep).methods[0]) for name, ep in made]
 
@@ -95,7 +109,11 @@ def test_instructions_of_an_epoch_do_not_depend_on_each_other(name: str, method:
             if at != epoch:
                 continue
             for result in other.outputs:
-                assert all(v.memory.buffer is not result.memory.buffer for v in node.inputs if v.memory.buffer.storage != "CONSTANT")
+                assert all(
+                    v.memory.buffer is not result.memory.buffer
+                    for v in node.inputs
+                    if v.memory.buffer.storage != "CONSTANT"
+                )
             for value in other.inputs:
                 assert all(v.memory.buffer is not value.memory.buffer for v in node.outputs)
 
@@ -138,7 +156,9 @@ def test_any_graph_is_planned_soundly_and_as_in_c(in_c: Any, problem: Any) -> No
 
 
 def test_parts_of_a_concatenation_share_an_epoch() -> None:
-    program = pp.export.lower(pp.export.export(lambda x: pp.cat([F.relu(x), x * 2, x.softmax(1)], 0) + 1, (tensor(2, 3),)))
+    program = pp.export.lower(
+        pp.export.export(lambda x: pp.cat([F.relu(x), x * 2, x.softmax(1)], 0) + 1, (tensor(2, 3),))
+    )
     assert program.methods[0].epochs == [0, 0, 0, 1]
 
 
@@ -158,7 +178,11 @@ def test_plans_do_not_change_from_run_to_run() -> None:
 
 
 def test_the_runtime_plans_the_same_arena() -> None:
-    ep = pp.export.export(lambda x: F.softmax(F.softmax(x, 1).t().softmax(0), 1), (tensor(40, 30),), dynamic_shapes={"x": {0: Dim("n", max=64)}})
+    ep = pp.export.export(
+        lambda x: F.softmax(F.softmax(x, 1).t().softmax(0), 1),
+        (tensor(40, 30),),
+        dynamic_shapes={"x": {0: Dim("n", max=64)}},
+    )
     program = pp.export.lower(ep)
     method = program.methods[0]
     alive = lifetimes(method.kernel, method.buffers, method.epochs)
@@ -173,4 +197,7 @@ def test_the_runtime_plans_the_same_arena() -> None:
 
 def test_effort_is_an_option() -> None:
     ep = pp.export.export(models.MLP(), (tensor(3, 4, 5),))
-    assert pp.export.lower(ep, plan_effort=0).methods[0].plan.arena >= pp.export.lower(ep, plan_effort=500).methods[0].plan.arena
+    assert (
+        pp.export.lower(ep, plan_effort=0).methods[0].plan.arena
+        >= pp.export.lower(ep, plan_effort=500).methods[0].plan.arena
+    )

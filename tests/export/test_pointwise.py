@@ -1,4 +1,6 @@
-"""Elementwise operators as pointwise programs: every operator and type in the C runtime against eager, special values included."""
+"""Elementwise operators as pointwise programs: every operator and type in the C runtime against eager, special values
+included.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,28 @@ BF16 = np.dtype(ml_dtypes.bfloat16)
 TYPES: dict[str, Any] = {n: np.dtype(n) for n in (
     "float32", "float64", "float16", "int64", "int32", "int16", "int8", "uint8", "uint16", "uint32", "bool",
 )} | {"bfloat16": BF16}  # fmt: skip
-FLOATS = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -0.5, -2.5, 3.75, -7.25, 20.0, -20.0, 88.0, 1e-5, -1e-7, 1e4, np.inf, -np.inf, np.nan]
+FLOATS = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    1.5,
+    2.5,
+    -0.5,
+    -2.5,
+    3.75,
+    -7.25,
+    20.0,
+    -20.0,
+    88.0,
+    1e-5,
+    -1e-7,
+    1e4,
+    np.inf,
+    -np.inf,
+    np.nan,
+]
 POINTWISE = sorted(n for n, op in OPS.items() if "pointwise" in op.tags and n not in ("to_dtype", "prelu"))
 BOUNDED = {"sin", "cos", "tan"}  # large arguments are tested with the kernels
 ATTRS: dict[str, dict[str, Any]] = {"clamp": {"min": -1, "max": 3}}
@@ -45,7 +68,20 @@ def values(name: str) -> Array:
     if kind.kind == "b":
         return np.array([False, True])
     info = np.iinfo(kind)
-    picked = {0, 1, 2, 3, 5, 100, info.max, info.min, info.max - 1, info.min + 1, -1 if info.min else 4, -7 if info.min else 7}
+    picked = {
+        0,
+        1,
+        2,
+        3,
+        5,
+        100,
+        info.max,
+        info.min,
+        info.max - 1,
+        info.min + 1,
+        -1 if info.min else 4,
+        -7 if info.min else 7,
+    }
     return np.array(sorted(picked), kind)
 
 
@@ -127,7 +163,20 @@ def test_operator_in_every_type(name: str) -> None:
 
 
 # Operators that torch refuses on booleans.
-NOT_ON_BOOLS = ("abs", "neg", "sub", "pow", "fmod", "floor_divide", "remainder", "relu", "sign", "clamp", "relu6", "hardtanh")
+NOT_ON_BOOLS = (
+    "abs",
+    "neg",
+    "sub",
+    "pow",
+    "fmod",
+    "floor_divide",
+    "remainder",
+    "relu",
+    "sign",
+    "clamp",
+    "relu6",
+    "hardtanh",
+)
 
 
 def representable(x: Array, kind: np.dtype[Any]) -> Array:
@@ -147,7 +196,9 @@ def test_casts_to_all_types(source: str) -> None:
     targets = [dtypes.as_dtype(t) for t in TYPES]
 
     def call(*given: Tensor) -> Any:
-        return tuple(t.to(d) if t.dtype is not d else pp.where(t == t, t, t) for t, d in zip(given, targets, strict=True))
+        return tuple(
+            t.to(d) if t.dtype is not d else pp.where(t == t, t, t) for t, d in zip(given, targets, strict=True)
+        )
 
     tensors = [Tensor._from_data(a) for a in arrays]
     with np.errstate(all="ignore"):
@@ -162,7 +213,9 @@ def test_casts_to_all_types(source: str) -> None:
 
 def test_casts_to_integers_saturate_and_nan_is_zero() -> None:
     x = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30, 2.9, -2.9], "f4")
-    (found,) = run(pp.export.lower(pp.export.export(lambda t: t.to(pp.int32), (Tensor._from_data(x),), check="off")), [x])
+    (found,) = run(
+        pp.export.lower(pp.export.export(lambda t: t.to(pp.int32), (Tensor._from_data(x),), check="off")), [x]
+    )
     assert found.tolist() == [0, 2**31 - 1, -(2**31), 2**31 - 1, -(2**31), 2, -2]
 
 
@@ -183,7 +236,10 @@ def test_mixed_types_promote_as_in_eager() -> None:
 
 def test_python_numbers_take_no_part_in_promotion() -> None:
     for name in ("float16", "float32", "int32", "uint8"):
-        same(lambda t: (t + 1, t * 2, 3 - t, t > 1, t + 1.5 if t.dtype.is_floating_point else t), [np.array([0, 1, 2]).astype(TYPES[name])])
+        same(
+            lambda t: (t + 1, t * 2, 3 - t, t > 1, t + 1.5 if t.dtype.is_floating_point else t),
+            [np.array([0, 1, 2]).astype(TYPES[name])],
+        )
 
 
 def test_broadcasting_modes() -> None:

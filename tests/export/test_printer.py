@@ -29,14 +29,19 @@ WEIGHT = tensor(4, 3)
 
 
 def test_whole_graph() -> None:
-    graph = pp.export.export(model, (tensor(2, 3),), dynamic_shapes={"x": {0: Dim("batch", max=64, multiple_of=2)}}).graph
+    graph = pp.export.export(
+        model, (tensor(2, 3),), dynamic_shapes={"x": {0: Dim("batch", max=64, multiple_of=2)}}
+    ).graph
     lines = str(graph).splitlines()
     assert lines[0] == "graph forward(%x: float32[batch, 3]) {"
     assert lines[1] == "  dim batch in [1, 64] multiple of 2, 2 in the example"
     assert not [line for line in lines if "guard" in line], "batch <= 64 needs no guard"
     assert "  constant %const: float32[4, 3]" in lines
     text = "\n".join(lines)
-    assert re.search(rf"%linear: float32\[batch, 4\] = linear\(%x, %const, none\) +# \S*test_printer\.py:{line_of(model, 'linear')}", text)
+    assert re.search(
+        rf"%linear: float32\[batch, 4\] = linear\(%x, %const, none\) +# \S*test_printer\.py:{line_of(model, 'linear')}",
+        text,
+    )
     assert re.search(r"%to_dtype: float64\[batch, 4\] = to_dtype\(%linear, dtype=float64\)", text)
     assert re.search(r"%mul: float64\[batch, 4\] = mul\(%to_dtype, 2\.0\)", text)
     assert re.search(r"%cat: float64\[batch, 8\] = cat\(\(%mul, %mul\), dim=1\)", text)
@@ -62,7 +67,12 @@ def test_guards_and_states_are_shown() -> None:
 
 def test_nodes_of_several_and_no_results() -> None:
     a, n = Value("a", dtypes.int64, ()), symbol("n", 3)
-    node = Node("sort", (a, None), {"dim": (0, n + 1), "none": None}, [Value("v", dtypes.float32, (n, 2)), Value("i", dtypes.bool_, ())])
+    node = Node(
+        "sort",
+        (a, None),
+        {"dim": (0, n + 1), "none": None},
+        [Value("v", dtypes.float32, (n, 2)), Value("i", dtypes.bool_, ())],
+    )
     assert format_node(node) == "%v: float32[n, 2], %i: bool[] = sort(%a, none, dim=[0, n + 1])"
     node.location, node.module = "model.py:3", "head.0"
     assert format_node(node).endswith("  # model.py:3 in head.0")

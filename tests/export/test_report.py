@@ -25,7 +25,10 @@ def test_counts_flops_memory_and_constants_of_a_cnn() -> None:
     program = pp.export.lower(ep)
     found = lines(program)
     method = program.methods[0]
-    assert found[0].startswith(f"method forward: {len(program.cores['forward'].nodes)} core operators -> 9 instructions (6 conv2d, 2 pool2d, 1 gemm)")
+    assert found[0].startswith(
+        f"method forward: {len(program.cores['forward'].nodes)} core operators -> 9 instructions (6 conv2d, 2 pool2d, "
+        "1 gemm)"
+    )
     convs = [(16, 3, 3, 32), (16, 16, 3, 16), (16, 16, 3, 16), (16, 1, 3, 8), (24, 16, 1, 8), (8, 16, 5, 8)]
     flops = sum(2 * 2 * o * c * k * k * side * side for o, c, k, side in convs) + 2 * 2 * 512 * 10
     assert f"{flops / 1e6:.3f} MFLOP" in found[1] and sum(map(node_flops, method.kernel.nodes)) == flops
@@ -56,7 +59,9 @@ def test_what_moved_what_did_not_fuse_and_what_was_assumed() -> None:
     text = pp.export.lower(ep).report()
     assert re.search(r"  assumed: n < 20 \(assumed at .*test_report\.py:\d+\)", text)
     where = rf"\S*test_report\.py:{line_of(messy, 'F.relu')}"
-    assert re.search(rf"  not fused: relu\+add \({where}\) into linear \(.*\): its result is also read by the output", text)
+    assert re.search(
+        rf"  not fused: relu\+add \({where}\) into linear \(.*\): its result is also read by the output", text
+    )
     assert re.search(r"  move: 24\*n bytes: \w+ \(reshape to \[6\*n\]\)", text)
     assert re.search(rf"  fused: relu\+add -> pointwise  {where}", text)
 
@@ -75,7 +80,11 @@ def test_state_copies_and_in_place() -> None:
 
 
 def test_moves_in_the_report_are_the_moves_in_the_program() -> None:
-    for model, args in ((models.CNN(), (tensor(1, 3, 32, 32),)), (models.Encoder(), (pp.tensor(models.tokens(1, 5)),)), (messy, (tensor(3, 4),))):
+    for model, args in (
+        (models.CNN(), (tensor(1, 3, 32, 32),)),
+        (models.Encoder(), (pp.tensor(models.tokens(1, 5)),)),
+        (messy, (tensor(3, 4),)),
+    ):
         program = pp.export.lower(pp.export.export(model, args))
         listed = sum(line.startswith("  move:") for line in lines(program))
         assert listed == sum(n.op == "k.move" for n in program.graph.nodes)
@@ -83,6 +92,8 @@ def test_moves_in_the_report_are_the_moves_in_the_program() -> None:
 
 def test_every_method_is_reported() -> None:
     x = tensor(2, 4)
-    program = pp.export.lower({"a": pp.export.export(lambda x: x + 1, (x,)), "b": pp.export.export(lambda x: x * 2, (x,))})
+    program = pp.export.lower(
+        {"a": pp.export.export(lambda x: x + 1, (x,)), "b": pp.export.export(lambda x: x * 2, (x,))}
+    )
     assert [line.split(":")[0] for line in lines(program) if line.startswith("method")] == ["method a", "method b"]
     assert "constants 0 bytes in 0 items" in program.report()

@@ -254,7 +254,7 @@ def test_equal_names_of_different_models_are_refused() -> None:
 
 
 def test_state_inside_one_method_only_reads_like_the_others() -> None:
-    model, program = decoder()
+    _, program = decoder()
     kinds = {m.name: ops_of(m.kernel) for m in program.methods}
     assert "update" in kinds["decode"] and "update" not in kinds["prefill"]
 

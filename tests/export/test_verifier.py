@@ -91,7 +91,8 @@ def unnamed_output(g: Graph) -> None:
 @pytest.mark.parametrize("break_it, text", [
     (twice_named, "two values are named %relu"), (constant_shape, "constant %c has shape"),
     (undeclared_symbol, "%x uses undeclared dimension n"), (produced_input, "input %x has a producer"),
-    (unknown_operator, r"unknown operator frobnicate \[frobnicate at model.py:7\]"), (read_before, "%relu is read before it is defined"),
+    (unknown_operator, r"unknown operator frobnicate \[frobnicate at model.py:7\]"),
+    (read_before, "%relu is read before it is defined"),
     (undeclared_state, "state s is not declared"), (written_twice, "state s is written twice"),
     (defined_twice, "%relu is defined twice"), (no_back_pointer, "%relu does not point back"),
     (constant_result, "%k is a constant and has a producer"), (undefined_output, "output %ghost is not defined"),
