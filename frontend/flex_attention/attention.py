@@ -84,10 +84,11 @@ def flex_attention(
             query, key, value = query.unsqueeze(0), key.unsqueeze(0), value.unsqueeze(0)
         if scale is None:
             scale = 1.0 / math.sqrt(max(1, int(query.shape[-1])))
-        results = _attend(query, key, value, score_mod, block_mask, float(scale))
+        stats = return_lse or (return_aux is not None and any(return_aux))
+        results = _attend(query, key, value, score_mod, block_mask, float(scale), stats)
     except PappusError as error:
         raise error.at(None, user_location()) from None
-    out, lse, top = (t.squeeze(0) if unbatched else t for t in results)
+    out, lse, top = (t.squeeze(0) if unbatched and t is not None else t for t in results)
     if return_aux is not None:
         return out, AuxOutput(lse if return_aux.lse else None, top if return_aux.max_scores else None)
     return (out, lse) if return_lse else out
@@ -162,14 +163,14 @@ def _check_mask(query: Tensor, key: Tensor, mask: Any) -> None:
 
 
 def _attend(
-    query: Any, key: Any, value: Any, score_mod: Any, block_mask: BlockMask | None, scale: float
+    query: Any, key: Any, value: Any, score_mod: Any, block_mask: BlockMask | None, scale: float, stats: bool
 ) -> tuple[Any, Any, Any]:
     dtype = query.dtype
     work = dtype if dtype.itemsize >= 4 else dtypes.float32
     if work is not dtype:
         query, key, value = (ops.to_dtype(t, work) for t in (query, key, value))
     if any(t.is_symbolic for t in (query, key, value)):
-        out, lse, top = dense_attention(query, key, value, score_mod, block_mask, scale)
+        out, lse, top = dense_attention(query, key, value, score_mod, block_mask, scale, stats)
     else:
         captured = _captured(query, key, score_mod) if state.grad else []
         out, lse, top = _FlexAttention.apply(query, key, value, score_mod, block_mask, scale, *captured)

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, PappusError
+from ..errors import ArgumentError, CaptureError, PappusError
 from ..source import user_location
+from ..symbolic import is_symbolic
+from ..tape import state
 from ..tensor import Tensor
 from .block_mask import EMPTY, FULL, PARTIAL, BlockMask, of_kinds, pair
 from .bounds import bound_mask
@@ -16,6 +18,7 @@ from .mods import MaskMod, call_mask, describe_mod, takes_score
 
 __all__ = ["create_block_mask"]
 
+_LISTS = ("kv_num_blocks", "kv_indices", "full_kv_num_blocks", "full_kv_indices")
 _CHUNK = 1 << 20  # elements of the mask that are looked at together
 _BLOCKS = 1 << 18  # blocks whose bounds are computed together
 
@@ -49,16 +52,53 @@ def create_block_mask(
             f"create_block_mask: needs a mask function (b, h, q_idx, kv_idx) -> bool, got {describe_mod(mask_mod)}"
         ).at(None, user_location())
     for name, n in (("B", B), ("H", H), ("Q_LEN", Q_LEN), ("KV_LEN", KV_LEN)):
-        if not (n is None and len(name) == 1) and (not isinstance(n, int) or n < 0):
+        if not (n is None and len(name) == 1) and not is_symbolic(n) and (not isinstance(n, int) or n < 0):
             raise ArgumentError(f"create_block_mask: {name} must be an int >= 0, got {n!r}").at(None, user_location())
     lengths = (1 if B is None else B, 1 if H is None else H, Q_LEN, KV_LEN)
-    try:
-        kinds = classify(mask_mod, lengths, size)
-    except PappusError as error:
-        raise error.at(None, user_location()) from None
-    out = of_kinds(kinds, (Q_LEN, KV_LEN), size, mask_mod, separate_full_blocks)
-    out.from_mask_mod = True
+    out = _Deferred(lengths, size, mask_mod, separate_full_blocks)
+    if state.mode is None:
+        out.classify()
     return out
+
+
+class _Deferred(BlockMask):
+    """A mask whose lists are made when first asked for: a model that is being captured needs its function only."""
+
+    from_mask_mod = True
+
+    def __init__(self, lengths: tuple[Any, ...], size: tuple[int, int], mask_mod: MaskMod, separate_full: bool) -> None:
+        self._lengths, self._separate_full = lengths, separate_full
+        self._by_column = (None,) * 4
+        self.seq_lengths, self.BLOCK_SIZE, self.mask_mod = lengths[2:], size, mask_mod
+
+    def classify(self) -> None:
+        """Make the lists."""
+        level, state.mode = state.mode, None
+        try:
+            kinds = classify(self.mask_mod, self._lengths, self.BLOCK_SIZE)
+        except PappusError as error:
+            raise error.at(None, user_location()) from None
+        finally:
+            state.mode = level
+        made = of_kinds(kinds, self.seq_lengths, self.BLOCK_SIZE, self.mask_mod, self._separate_full)
+        for name in _LISTS:
+            setattr(self, name, getattr(made, name))
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _LISTS:
+            raise AttributeError(f"'BlockMask' object has no attribute {name!r}")
+        if any(is_symbolic(n) for n in self._lengths):
+            raise CaptureError(
+                f"{name} of a BlockMask for lengths {self.seq_lengths}: blocks cannot be counted while a model with "
+                "such lengths is captured; use the mask in flex_attention only"
+            ).at(None, user_location())
+        self.classify()
+        return self.__dict__[name]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(B, H, Q_LEN, KV_LEN)."""
+        return (*self._lengths[:2], *self.seq_lengths)
 
 
 def classify(mask_mod: MaskMod, lengths: tuple[int, ...], size: tuple[int, int]) -> Any:

@@ -17,9 +17,13 @@ _INF = float("inf")
 
 
 def dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, score_mod: ScoreMod | None, block_mask: BlockMask | None, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(output, lse, largest scores) of 4-d operands in the type computed in; memory is that of the whole matrix."""
+    query: Tensor, key: Tensor, value: Tensor, score_mod: ScoreMod | None, block_mask: BlockMask | None, scale: float,
+    stats: bool = True,
+) -> tuple[Tensor, Any, Any]:
+    """(output, lse, largest scores) of 4-d operands in the type computed in; memory is that of the whole matrix.
+
+    Without `stats` the last two are None.
+    """
     heads, groups = query.shape[1], key.shape[1]
     if heads is not groups and heads != groups:
         key, value = (_repeat(x, heads // groups) for x in (key, value))
@@ -33,12 +37,14 @@ def dense_attention(
             allowed = allowed & _listed(block_mask, b, h, q, kv)
         scores = ops.where(allowed, scores, -_INF)
     if score_mod is None and block_mask is None and scores.shape[-1] != 0:
-        top = ops.amax(scores, -1)
-        return ops.matmul(ops.softmax(scores, -1), value), ops.logsumexp(scores, -1), top
+        out = ops.matmul(ops.softmax(scores, -1), value)
+        return (out, ops.logsumexp(scores, -1), ops.amax(scores, -1)) if stats else (out, None, None)
     # Rows that see nothing give 0 and -inf; their scores are replaced first, so that no gradient is 0 / 0.
     dead = (scores == -_INF).all(-1, keepdim=True)
     alive = ops.where(dead, 0.0, scores)
     weights = ops.where(dead, 0.0, ops.softmax(alive, -1))
+    if not stats:
+        return ops.matmul(weights, value), None, None
     lse = ops.where(dead.squeeze(-1), -_INF, ops.logsumexp(alive, -1))
     top = ops.where(dead.squeeze(-1), -_INF, ops.amax(alive, -1))
     return ops.matmul(weights, value), lse, top

@@ -14,7 +14,9 @@ import numpy as np
 
 from .. import ops
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
+from ..ops._shapes import broadcast
 from ..source import format_location, user_location
+from ..symbolic import same_size
 from ..tape import state
 from ..tensor import Tensor
 
@@ -167,15 +169,14 @@ def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, .
 
 
 def _tile_shape(indices: tuple[Tensor, ...]) -> tuple[Any, ...]:
-    return np.broadcast_shapes(*(t._data.shape for t in indices))
+    return broadcast(*(t._data.shape for t in indices))
 
 
 def _need_fit(kind: str, mod: Any, found: Tensor, shape: tuple[Any, ...], parameters: str) -> None:
     have = tuple(found._data.shape)
-    if have == shape:
-        return
     lead = len(shape) - len(have)
-    if lead >= 0 and all(n in (1, m) for n, m in zip(have, shape[lead:], strict=True)):
+    sizes = zip(have, shape[max(0, lead) :], strict=False)
+    if lead >= 0 and all((type(n) is int and n == 1) or same_size(n, m) for n, m in sizes):
         return
     raise ShapeError(
         f"flex_attention: {kind} {describe_mod(mod)} returned shape {list(have)} for a tile of shape {list(shape)} "
