@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from functools import partial, wraps
 from inspect import isgeneratorfunction
 from typing import Any
 
@@ -38,11 +38,47 @@ def __getattr__(name: str) -> Any:
 # -- grad mode ------------------------------------------------------------------------------------
 
 
+def _decorated(function: Callable[..., Any], mode: Callable[[], Any]) -> Callable[..., Any]:
+    """`function` (or generator function) whose body runs inside `with mode():`, each step of a generator by itself."""
+    if isgeneratorfunction(function):
+
+        @wraps(function)
+        def generate(*args: Any, **kwargs: Any) -> Any:
+            made = function(*args, **kwargs)
+            step: Callable[[], Any] = made.__next__
+            try:
+                while True:
+                    with mode():
+                        try:
+                            item = step()
+                        except StopIteration as stop:
+                            return stop.value
+                    try:
+                        sent = yield item
+                        step = partial(made.send, sent)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        step = partial(made.throw, error)
+            finally:
+                with mode():
+                    made.close()
+
+        return generate
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with mode():
+            return function(*args, **kwargs)
+
+    return run
+
+
 class set_grad_enabled:  # noqa: N801 - torch's name
     """Switch recording on or off: at once when called, until the end of a `with` block, or for a decorated function."""
 
     def __init__(self, mode: bool) -> None:
-        self._mode, self._saved = bool(mode), [state.grad]
+        self._mode, self._before = bool(mode), state.grad
         state.grad = self._mode
 
     def __enter__(self) -> set_grad_enabled:
@@ -50,13 +86,18 @@ class set_grad_enabled:  # noqa: N801 - torch's name
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        state.grad = self._saved[-1]
+        state.grad = self._before
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        state.grad = self._before  # decorating switches nothing
+        return _decorated(function, lambda: set_grad_enabled(self._mode))
 
 
 class _GradMode:
     """A `with` block, or decorator, inside which grad mode has a fixed value; functions and generators alike."""
 
     _value = False
+    _saved: list[bool]
 
     def __new__(cls, function: Any = None) -> Any:
         made = object.__new__(cls)
@@ -64,8 +105,6 @@ class _GradMode:
         if callable(function):  # used as @no_grad without parentheses
             return made(function)
         return made
-
-    _saved: list[bool]
 
     def __enter__(self) -> _GradMode:
         self._saved.append(state.grad)
@@ -76,29 +115,7 @@ class _GradMode:
         state.grad = self._saved.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        cls = type(self)
-        if isgeneratorfunction(function):
-
-            @wraps(function)
-            def generate(*args: Any, **kwargs: Any) -> Any:
-                made = function(*args, **kwargs)
-                sent: Any = None
-                while True:
-                    with cls():
-                        try:
-                            item = made.send(sent)
-                        except StopIteration as stop:
-                            return stop.value
-                    sent = yield item
-
-            return generate
-
-        @wraps(function)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            with cls():
-                return function(*args, **kwargs)
-
-        return run
+        return _decorated(function, type(self))
 
 
 class no_grad(_GradMode):  # noqa: N801 - torch's name

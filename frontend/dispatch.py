@@ -333,7 +333,16 @@ def check_assign(target: Tensor, value: Tensor, by: str) -> None:
             f"{by}: this tensor is a view of {kind}, and the gradient cannot follow a change through a view; "
             "assign by index on the base (base[i] = value), clone() the view first, or use the out-of-place operator"
         ).at(by, user_location())
+    if not value._requires_grad:
+        value = _forgotten(target, value)
     target._node, target._index, target._requires_grad = value._node, value._index, value._requires_grad
+
+
+def _forgotten(target: Tensor, value: Tensor) -> Tensor:
+    """`value` with a history that sends a gradient of zero to what `target` was: it keeps requiring grad, as in PyTorch."""
+    from .opdef import OPS
+
+    return OPS["where"](Tensor._from_data(np.ones((), np.bool_)), value, target)  # type: ignore[no-any-return]
 
 
 # -- shapes without numbers -----------------------------------------------------------------------

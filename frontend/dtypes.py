@@ -223,7 +223,7 @@ class finfo:  # noqa: N801 - torch's name
         self.dtype, self.bits = dtype.name, dtype.itemsize * 8
         self.min, self.max, self.eps = float(info.min), float(info.max), float(info.eps)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(info.resolution)
+        self.resolution = float(f"1e-{info.precision}")
 
 
 class iinfo:  # noqa: N801 - torch's name

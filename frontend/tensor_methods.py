@@ -53,7 +53,7 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 def _before(x: Tensor, op: Any) -> Tensor:
     """`x` as an in-place operator sees it: where its numbers are needed for the gradient, a copy from before the change."""
-    if not state.grad or (op is not None and not op.keeps[0]) or x.is_symbolic:
+    if not state.grad or (op is not None and not any(op.keeps)) or x.is_symbolic:
         return x
     old = Tensor._from_data(x._data.copy(), x._requires_grad)
     old._node, old._index = x._node, x._index
@@ -68,8 +68,12 @@ def _wants_gradient(*values: Any) -> bool:
 
 def _inplace(front: Callable[..., Any], name: str, op: Any = None) -> Callable[..., Any]:
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        before = _before(self, op) if _wants_gradient(self, *args, *kwargs.values()) else self
-        return write(self, front(before, *args, **kwargs), name)
+        if _wants_gradient(self, *args, *kwargs.values()):
+            before = _before(self, op)
+            value = front(before, *[before if a is self else a for a in args], **kwargs)
+        else:
+            value = front(self, *args, **kwargs)
+        return write(self, value, name)
 
     method.__name__ = name
     method.__doc__ = f"{name[:-1]} in place: the result replaces the elements of this tensor."
@@ -158,7 +162,7 @@ def _inplace_operator(op: Any, name: str) -> Callable[..., Any]:
         if not _operand(other):
             return NotImplemented
         before = _before(self, op) if _wants_gradient(self, other) else self
-        return write(self, front(before, other), name)
+        return write(self, front(before, before if other is self else other), name)
 
     return method
 
