@@ -14,7 +14,7 @@ from ..errors import DTypeError
 from ..opdef import Sample, operator
 from ._names import function
 from ._samples import floats
-from ._shapes import as_float, in_float32, pointwise, pointwise_float, promote_arrays
+from ._shapes import as_float, in_float32, pointwise, pointwise_float, promote_arrays, same_float
 from .pointwise import (
     TAGS,
     _binary,
@@ -47,17 +47,34 @@ from .pointwise import (
 
 # -- one operand ----------------------------------------------------------------------------------
 
+
+def _acosh(x: Any) -> Any:
+    """log(x + sqrt(x * x - 1)), without the square of a large x."""
+    small = 1 / x
+    return log(x) + log1p(sqrt(1 - small * small))
+
+
+def _asinh(x: Any) -> Any:
+    """log(x + sqrt(x * x + 1)), exact near 0 and without the square of a large x."""
+    size = abs(x)
+    square = where(lt(size, 1e4), size, 1.0)
+    square = square * square
+    near = log1p(size + square / (1 + sqrt(square + 1)))
+    out = where(lt(size, 1e4), near, log(size) + math.log(2))
+    return where(lt(x, 0), -out, out)
+
+
 acosh = _float_unary(
     "acosh", np.arccosh, lambda g, _out, x: g / sqrt(x * x - 1), "Inverse hyperbolic cosines.", 1.2, 3.0,
-    decompose=lambda x: log(x + sqrt(x * x - 1)),
+    decompose=lambda x: _acosh(x * 1.0),
 )  # fmt: skip
 asinh = _float_unary(
     "asinh", np.arcsinh, lambda g, _out, x: g / sqrt(x * x + 1), "Inverse hyperbolic sines.",
-    decompose=lambda x: sign(x) * log(abs(x) + sqrt(x * x + 1)),
+    decompose=lambda x: _asinh(x * 1.0),
 )  # fmt: skip
 atanh = _float_unary(
     "atanh", np.arctanh, lambda g, _out, x: g / (1 - x * x), "Inverse hyperbolic tangents.", -0.9, 0.9,
-    decompose=lambda x: (log1p(x) - log1p(-x)) * 0.5,
+    decompose=lambda x: (log1p(x * 1.0) - log1p(x * -1.0)) * 0.5,
 )  # fmt: skip
 erfc = _float_unary(
     "erfc", erfc_array, lambda g, _out, x: g * (exp(-(x * x)) * (-2 / math.sqrt(math.pi))),
@@ -86,6 +103,7 @@ def _erfinv(x: Any) -> Any:
 erfinv = _float_unary(
     "erfinv", erfinv_array, lambda g, out, _x: g * (exp(out * out) * (math.sqrt(math.pi) / 2)),
     "The number whose error function is x.", -0.9, 0.9, decompose=_erfinv,
+    tags=("inplace",),
 )  # fmt: skip
 
 
@@ -95,7 +113,8 @@ def _sinc(x: Any) -> Any:
 
 
 sinc = operator(
-    "sinc(Tensor self) -> Tensor", "sin(pi x) / (pi x), and 1 at 0.", decompose=_sinc, inline=True, tags=TAGS,
+    "sinc(Tensor self) -> Tensor", "sin(pi x) / (pi x), and 1 at 0.", shape=same_float, decompose=_sinc, tags=("inplace",),
+    eager=in_float32(lambda xp, x: np.sinc(as_float(x)).astype(as_float(x).dtype)), check=False,
     samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
 frac = operator(
@@ -110,10 +129,17 @@ rad2deg = operator(
     "rad2deg(Tensor self) -> Tensor", "Radians as degrees.", decompose=lambda x: mul(x, 180 / math.pi), inline=True,
     tags=TAGS, samples=lambda: [Sample((floats(3),))],
 )  # fmt: skip
+
+
+def _negative(x: Any) -> Any:
+    """By comparison: right for -0.0, but not for the sign of nan."""
+    return logical_or(lt(x, 0), logical_and(eq(x, 0), lt(1 / x, 0))) if x.dtype.is_floating_point else lt(x, 0)
+
+
 signbit = operator(
     "signbit(Tensor self) -> Tensor", "Whether the sign bit is set: also for -0.0.", shape=_bool_spec,
-    eager=lambda xp, x: np.signbit(x) if x.dtype.kind in "fV" else x < 0, decompose=lambda x: lt(x, 0), check=False,
-    differentiable=False, tags=("pointwise",), samples=lambda: [Sample((floats(2, 3),))],
+    eager=lambda xp, x: np.signbit(x) if x.dtype.kind in "fV" else x < 0, decompose=_negative, check=False,
+    differentiable=False, samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
 
 
@@ -129,7 +155,7 @@ def _nan_to_num(x: Any, nan: Any = None, posinf: Any = None, neginf: Any = None)
 nan_to_num = operator(
     "nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
     "nan replaced by 0, infinities by the largest numbers of the type, or by what is given.", decompose=_nan_to_num,
-    inline=True, tags=TAGS, samples=lambda: [Sample((floats(2, 3),))],
+    inline=True, tags=("inplace",), samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
 
 
@@ -164,14 +190,23 @@ def _need_floats(name: str) -> Any:
     return shape
 
 
+def _hypot(a: Any, b: Any) -> Any:
+    a, b = abs(a), abs(b)
+    large, small = fmax(a, b), fmin(a, b)
+    ratio = small / where(eq(large, 0), 1.0, large)
+    out = where(isnan(a), a, where(isnan(b), b, large * sqrt(ratio * ratio + 1)))
+    return where(eq(large, math.inf), math.inf, out)
+
+
 hypot = _binary(
     "hypot", None, lambda g, out, a, b: (g * (a / out), g * (b / out)), "sqrt(a * a + b * b), without overflow.", 0.5, 2.0,
-    shape=_need_floats("hypot"), eager=_float_binary(np.hypot), decompose=lambda a, b: sqrt(a * a + b * b), check=True,
+    shape=_need_floats("hypot"), eager=_float_binary(np.hypot), decompose=_hypot, check=True,
 )  # fmt: skip
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
-    return maximum(a, b) + log1p(exp(-abs(sub(a, b))))
+    apart = where(eq(a, b), 0.0, abs(sub(a, b)))  # equal infinities are 0 apart
+    return maximum(a, b) + log1p(exp(-apart))
 
 
 logaddexp = _binary(
@@ -186,7 +221,7 @@ def _copysign_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
 
 copysign = _binary(
     "copysign", None, _copysign_vjp, "|a| with the sign of b.", 0.5, 2.0, shape=pointwise_float,
-    eager=_float_binary(np.copysign), decompose=lambda a, b: where(lt(b, 0), -abs(a * 1.0), abs(a * 1.0)),
+    eager=_float_binary(np.copysign), decompose=lambda a, b: where(_negative(b), -abs(a * 1.0), abs(a * 1.0)), tags=("inplace",),
 )  # fmt: skip
 
 

@@ -46,8 +46,9 @@ def _float_unary(
     def eager(xp: Any, x: Any) -> Any:
         return kernel(as_float(x))
 
+    more.setdefault("tags", TAGS)
     return operator(
-        f"{name}(Tensor self) -> Tensor", doc, shape=same_float, eager=eager, vjp=vjp, check=False, tags=TAGS,
+        f"{name}(Tensor self) -> Tensor", doc, shape=same_float, eager=eager, vjp=vjp, check=False,
         samples=_unary_samples(low, high), **more,
     )  # fmt: skip
 
@@ -83,12 +84,10 @@ abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute value
 
 
 def _sign_kernel(x: Any) -> Any:
-    if x.dtype.kind == "b":
-        return x.copy()
-    return np.where(np.isnan(x), x.dtype.type(0), np.sign(x)) if x.dtype.kind in "fV" else np.sign(x)
+    return x.copy() if x.dtype.kind == "b" else np.sign(x)
 
 
-sign = _unary("sign", _sign_kernel, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element; 0 for nan.")
+sign = _unary("sign", _sign_kernel, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element; nan for nan.")
 
 
 def _rounding(ufunc: Any) -> Callable[[Any], Any]:
@@ -219,8 +218,9 @@ def _binary(
     more.setdefault("shape", pointwise)
     more.setdefault("eager", _binary_kernel(ufunc))
     more.setdefault("check", False)
+    more.setdefault("tags", TAGS)
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, vjp=vjp, tags=TAGS,
+        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, vjp=vjp,
         samples=_binary_samples(low, high), **more,
     )  # fmt: skip
 

@@ -59,7 +59,8 @@ def test_unary(name: str, dtype: str) -> None:
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_unary_of_wild_numbers(name: str, dtype: str) -> None:
     # softmax of nan is nan everywhere; the gradient is compared for the tame numbers of test_ops_torch.py only
-    both(unary(name), make(WILD, dtype), tolerance=1e-4 if dtype == "float32" else None)
+    wild = WILD[~np.isnan(WILD)] if name == "sign" else WILD  # sign(nan) is nan here and in ONNX, 0 in torch
+    both(unary(name), make(wild, dtype), tolerance=1e-4 if dtype == "float32" else None)
 
 
 ACTIVATIONS = [
