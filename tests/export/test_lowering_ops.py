@@ -83,7 +83,7 @@ def to_float32(a: Array) -> Array:
     return a.astype(np.float32) if a.dtype == np.float64 else a
 
 
-@pytest.mark.parametrize("name, number, sample", samples())
+@pytest.mark.parametrize("name, number, sample", list(samples()))
 def test_operator(name: str, number: int, sample: Sample) -> None:
     call, arrays = called(
         name, Sample(convert(sample.args, to_float32), {k: convert(v, to_float32) for k, v in sample.kwargs.items()})
