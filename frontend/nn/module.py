@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pappus.frontend.dtypes import DType, as_dtype, bfloat16, float16, float32, float64
 from pappus.frontend.errors import PappusError
+from pappus.frontend.nn.backward_hooks import BackwardHooks
 from pappus.frontend.nn.parameter import Buffer, Parameter
 from pappus.frontend.nn.state import IncompatibleKeys, load_state
 from pappus.frontend.tensor import Tensor
@@ -88,11 +89,13 @@ class Module:
     _non_persistent: set[str]
     _pre_hooks: dict[int, tuple[Any, bool]]
     _hooks: dict[int, tuple[Any, bool]]
+    _backward_pre_hooks: dict[int, tuple[Any, bool]]
+    _backward_hooks: dict[int, tuple[Any, bool]]
 
     def __init__(self) -> None:
         for name, value in (
             ("training", True), ("_parameters", {}), ("_buffers", {}), ("_modules", {}), ("_non_persistent", set()),
-            ("_pre_hooks", {}), ("_hooks", {}),
+            ("_pre_hooks", {}), ("_hooks", {}), ("_backward_pre_hooks", {}), ("_backward_hooks", {}),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -106,7 +109,7 @@ class Module:
         stack = _active.stack
         stack.append(self)
         try:
-            if not self._pre_hooks and not self._hooks:
+            if not (self._pre_hooks or self._hooks or self._backward_hooks or self._backward_pre_hooks):
                 return self.forward(*args, **kwargs)
             return self._call_with_hooks(args, kwargs)
         except PappusError as error:
@@ -131,12 +134,17 @@ class Module:
                     args, kwargs = changed
                 else:
                     args = changed if isinstance(changed, tuple) else (changed,)
+        backward = None
+        if self._backward_hooks or self._backward_pre_hooks:
+            before, after = ([h for h, _ in s.values()] for s in (self._backward_pre_hooks, self._backward_hooks))
+            backward = BackwardHooks(self, before, after)
+            args = backward.enter(args)
         result = self.forward(*args, **kwargs)
         for hook, with_kwargs in list(self._hooks.values()):
             changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
             if changed is not None:
                 result = changed
-        return result
+        return result if backward is None else backward.leave(result)
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
@@ -149,6 +157,18 @@ class Module:
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after `forward`; what it returns (unless None) replaces the output."""
         return _add_hook(self._hooks, hook, prepend, with_kwargs)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` when the gradients of the output are known; it may return others."""
+        return _add_hook(self._backward_pre_hooks, hook, prepend, False)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` when the gradients of the positional inputs are known.
+
+        Both are tuples, with None where there is no gradient; what the hook returns (unless None) replaces the first.
+        The output of `forward` must be a tensor or a tuple.
+        """
+        return _add_hook(self._backward_hooks, hook, prepend, False)
 
     # -- attributes -----------------------------------------------------------------------------
 

@@ -182,6 +182,62 @@ def test_hooks_with_kwargs_order_and_context():
     assert block(pp.ones(2, 3), gain=5.0).any()
 
 
+def backward_log(torch, values, freeze=False):
+    """What backward hooks of both libraries see, and the gradients they leave."""
+    nn, log = torch.nn, []
+    net = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Bilinear(2, 2, 1))
+    for p in net.parameters():
+        p.data = torch.tensor(np.linspace(-1, 1, p.numel()).reshape(tuple(p.shape)))
+
+    def numbers(grads):
+        return [None if g is None else np.round(g.detach().numpy(), 5).tolist() for g in grads]
+
+    def after(name):
+        return lambda module, gin, gout: log.append((name, numbers(gin), numbers(gout)))
+
+    net[0].register_full_backward_hook(after("linear"))
+    net[1].register_full_backward_hook(lambda m, gin, gout: (gin[0] * 2,))
+    net[1].register_full_backward_hook(after("tanh"))
+    net[1].register_full_backward_hook(after("first"), prepend=True)
+    net[2].register_full_backward_hook(after("bilinear"))
+    net[2].register_full_backward_pre_hook(lambda m, gout: (gout[0] * 10,))
+    handle = net[2].register_full_backward_hook(after("removed"))
+    handle.remove()
+    x = torch.tensor(values, requires_grad=not freeze)
+    hidden = net[1](net[0](x))
+    net[2](hidden, hidden * 2).sum().backward()
+    grads = numbers([x.grad, *[p.grad for p in net.parameters()]])
+    return log, grads
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook")
+@pytest.mark.parametrize("freeze", [False, True])
+def test_backward_hooks_see_what_torchs_see(freeze):
+    torch = pytest.importorskip("torch")
+    values = np.arange(6.0).reshape(2, 3) / 5
+    expected, found = backward_log(torch, values, freeze), backward_log(pp, values, freeze)
+    assert [name for name, _, _ in found[0]] == [name for name, _, _ in expected[0]]
+    for a, b in zip(found, expected, strict=True):
+        assert repr(a) == repr(b)
+
+
+def test_backward_hooks_refuse_what_they_cannot_see():
+    class Split(nn.Module):
+        def forward(self, x):
+            return {"x": x * 2}
+
+    module = Split()
+    module.register_full_backward_hook(lambda m, gin, gout: None)
+    with pytest.raises(ValueError, match=r"Split has backward hooks.*got dict"):
+        module(pp.ones(1, requires_grad=True))
+    with pp.no_grad():
+        assert module(pp.ones(1))["x"].item() == 2.0
+    layer = nn.Linear(1, 1)
+    layer.register_full_backward_hook(lambda m, gin, gout: (None, None))
+    with pytest.raises(ValueError, match="2 gradients in place of 1"):
+        layer(pp.ones(1, 1, requires_grad=True)).sum().backward()
+
+
 # -- state --------------------------------------------------------------------------------------
 
 
