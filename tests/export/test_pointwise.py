@@ -107,13 +107,13 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-6, "float16": 2e-3, "bfloat16": 2e-2
 
 
 def is_whole(name: str) -> bool:
-    """Whether an operator has instructions of its own, or is an activation: what special values give is then specified."""
+    """Whether an operator has instructions of its own, or is an activation: special values are then specified."""
     op = OPS[name]
     return op.decompose is None or name in OPERATORS or "activation" in op.tags
 
 
 def operands(name: str, dtype: str) -> list[Array]:
-    """Special values of a type (ordinary ones for mere compositions), all pairs of them for operators of two operands."""
+    """Special values of a type (ordinary ones for mere compositions), all pairs of them for two operands."""
     count = len(OPS[name].schema.tensors)
     one = values(dtype)
     if not is_whole(name):
@@ -122,7 +122,7 @@ def operands(name: str, dtype: str) -> list[Array]:
             one = one[(one != 0) | ~np.signbit(one)] if one.dtype.kind == "f" else one
     if name in BOUNDED and one.dtype.kind == "f":
         one = one[~(np.abs(one) > 1000)]
-    if name == "erfinv" and one.dtype.kind == "f":
+    if name == "erfinv":
         one = one[np.abs(one) < 1]  # at the ends its composition gives NaN
     if name == "gelu":
         one = one[~(one < -100)]
