@@ -194,14 +194,6 @@ def _relu(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
     return b.op("MAX", dtype, regs[0], b.constant(0, dtype))
 
 
-def _sign(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
-    x = b.op("SIGN", dtype, regs[0])
-    if not dtype.is_floating_point:
-        return x
-    nan = b.emit("ISNAN", dtypes.bool_, x.number, type=x.type)  # NaN has the sign 0
-    return b.select(nan, b.constant(0, dtype), x, dtype)
-
-
 def _to_dtype(b: Builder, node: Node, regs: list[Reg], dtype: DType) -> Reg:
     return b.cast(regs[0], dtype)
 
@@ -359,7 +351,7 @@ OPERATORS: dict[str, Rule] = {
     "add": _or_bool("ADD", "OR"), "sub": _same("SUB"), "mul": _or_bool("MUL", "AND"), "div": _same("DIV"),
     "remainder": _same("REM"), "pow": _same("POW"), "maximum": _or_bool("MAX", "OR"), "minimum": _or_bool("MIN", "AND"),
     "atan2": _same("ATAN2"),
-    "neg": _same("NEG"), "abs": _same("ABS"), "sign": _sign, "relu": _relu, "clamp": _clamp,
+    "neg": _same("NEG"), "abs": _same("ABS"), "sign": _same("SIGN"), "relu": _relu, "clamp": _clamp,
     "reciprocal": _unary_float("RECIPROCAL"), "sqrt": _unary_float("SQRT"), "rsqrt": _unary_float("RSQRT"),
     "exp": _unary_float("EXP"), "expm1": _unary_float("EXPM1"), "log": _unary_float("LOG"),
     "log1p": _unary_float("LOG1P"), "sin": _unary_float("SIN"), "cos": _unary_float("COS"),
