@@ -29,10 +29,11 @@ def _normalise(x: Tensor, index: Any) -> list[Any]:
             item = _as_tensor(item)
         if isinstance(item, np.integer):
             item = int(item)
-        if isinstance(item, Tensor) and item.ndim == 0 and item.dtype.category == 1 and not item.is_symbolic:
-            item = int(item.item())
-        if isinstance(item, (bool, np.bool_)):
-            raise ArgumentError("indexing with a single bool is not supported; use x[None] or x[None][:0]")
+        if isinstance(item, Tensor) and item.ndim == 0 and item.dtype.category < 2 and not item.is_symbolic:
+            item = item.item()
+        if isinstance(item, (bool, np.bool_)):  # a new dimension: of size 1, or of size 0
+            out.append(bool(item))
+            continue
         if isinstance(item, Tensor):
             if item.dtype.is_floating_point:
                 raise DimError(f"tensors used as indices must be integer or bool, got {item.dtype}; use .long()")
@@ -77,8 +78,10 @@ def _basic(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
                 x = ops.slice(x, dim, item.start, item.stop, step)
             advanced.append(None)
             dim += 1
-        elif item is None:
+        elif item is None or isinstance(item, bool):
             x = ops.unsqueeze(x, dim)
+            if item is False:
+                x = ops.slice(x, dim, 0, 0)
             advanced.append(None)
             dim += 1
         elif isinstance(item, Tensor):

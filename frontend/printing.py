@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["set_printoptions", "tensor_text"]
 
+_PREFIX = "tensor("
+
 
 class _Options:
     precision = 4
-    threshold = 1000
+    threshold: float = 1000
     edgeitems = 3
     linewidth = 80
 
@@ -26,8 +29,9 @@ _options = _Options()
 
 
 def set_printoptions(
-    precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None, linewidth: int | None = None
-) -> None:
+    precision: int | None = None, threshold: float | None = None, edgeitems: int | None = None,
+    linewidth: int | None = None,
+) -> None:  # fmt: skip
     """Digits after the point, elements before summarising, elements shown at each end then, and characters per line."""
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
     for name, value in given.items():
@@ -35,28 +39,42 @@ def set_printoptions(
             setattr(_options, name, value)
 
 
-def _formatter(array: Any) -> dict[str, Any]:
-    if array.dtype.kind == "b":
-        return {"bool": lambda v: " True" if v and not array.all() else str(bool(v))}
-    if array.dtype.kind != "f":
-        return {}
-    finite = array[np.isfinite(array)]
-    digits = _options.precision
-    if finite.size and (finite == np.trunc(finite)).all() and np.abs(finite).max(initial=0) < 1e8:
-        make = "{:.0f}.".format
+# -- one element ----------------------------------------------------------------------------------
+
+
+def _float_format(shown: Any) -> tuple[Callable[[float], str], int]:
+    """How to write floating-point elements, and the width that the finite nonzero ones need.
+
+    Whole numbers get a point and no digits; numbers of very different sizes, large or small ones an exponent.
+    """
+    numbers = [abs(float(v)) for v in shown if math.isfinite(v) and v != 0]
+    if not numbers:
+        return "{:.0f}.".format, 1
+    whole = all(v == math.ceil(v) for v in numbers)
+    large, small = max(numbers), min(numbers)
+    if large / small > 1000 or large > 1e8 or (small < 1e-4 and not whole):
+        write = f"{{:.{_options.precision}e}}".format
     else:
-        sizes = np.abs(finite[finite != 0])
-        wide = sizes.size and (sizes.max() >= 1e8 or sizes.max() / sizes.min() > 1000 or sizes.max() < 1e-4)
-        make = (f"{{:.{digits}e}}" if wide else f"{{:.{digits}f}}").format
+        write = "{:.0f}.".format if whole else f"{{:.{_options.precision}f}}".format
+    return write, max(len(write(float(v))) for v in shown if math.isfinite(v) and v != 0)
 
-    def one(v: Any) -> str:
-        return make(v) if math.isfinite(v) else ("nan" if v != v else ("inf" if v > 0 else "-inf"))
 
-    width = max((len(one(v)) for v in _shown(array)), default=0)
-    return {"float": lambda v: one(v).rjust(width)}
+def _formatter(array: Any) -> tuple[Callable[[Any], str], int]:
+    """A function that writes an element right-aligned, and the width it aligns to."""
+    shown = _shown(array)
+    if array.dtype.kind != "f":
+        width = max((len(str(v)) for v in shown.tolist()), default=0)
+        return lambda v: str(v).rjust(width), width
+    write, width = _float_format(shown)
+
+    def one(v: float) -> str:
+        return (write(v) if math.isfinite(v) else str(v)).rjust(width)
+
+    return one, width
 
 
 def _shown(array: Any) -> Any:
+    """The elements that appear: all, or those near the ends of every dimension."""
     if array.size <= _options.threshold:
         return array.reshape(-1)
     edge = _options.edgeitems
@@ -66,25 +84,70 @@ def _shown(array: Any) -> Any:
     return array.reshape(-1)
 
 
+# -- all of them ----------------------------------------------------------------------------------
+
+
+def _row(array: Any, indent: int, write: Callable[[Any], str], width: int, short: bool) -> str:
+    """A vector, in as many lines as it needs."""
+    items = array.tolist()
+    edge = _options.edgeitems
+    if short and len(items) > 2 * edge:
+        texts = [*map(write, items[:edge]), " ...", *map(write, items[-edge:])]
+    else:
+        texts = [write(v) for v in items]
+    each = max((_options.linewidth - indent) // (width + 2), 1)
+    lines = [", ".join(texts[at : at + each]) for at in range(0, len(texts), each)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
+
+
+def _body(array: Any, indent: int, write: Callable[[Any], str], width: int, short: bool) -> str:
+    if array.ndim == 0:
+        return write(array.item())
+    if array.ndim == 1:
+        return _row(array, indent, write, width, short)
+    edge = _options.edgeitems
+    if short and len(array) > 2 * edge:
+        parts = [_body(a, indent + 1, write, width, short) for a in (*array[:edge], *array[-edge:])]
+        parts.insert(edge, "...")
+    else:
+        parts = [_body(a, indent + 1, write, width, short) for a in array]
+    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+
+
+def _notes(tensor: Tensor, array: Any) -> list[str]:
+    """What stands behind the elements: the shape where they do not show it, an unusual type, the gradient."""
+    notes = []
+    empty = array.size == 0
+    if empty and array.ndim != 1:
+        notes.append(f"size=({', '.join(map(str, array.shape))})")
+    default = dtypes.get_default_dtype()
+    if tensor.dtype is not default and (empty or tensor.dtype not in (dtypes.int64, dtypes.bool_)):
+        notes.append(f"dtype={tensor.dtype}")
+    if tensor.grad_fn is not None:
+        notes.append(f"grad_fn=<{tensor.grad_fn.name()}>")
+    elif tensor.requires_grad:
+        notes.append("requires_grad=True")
+    return notes
+
+
 def tensor_text(tensor: Tensor) -> str:
     """`tensor([1., 2.], requires_grad=True)`; a tensor under capture shows its shape and type instead of numbers."""
     if tensor.is_symbolic:
         return f"tensor(<captured>, shape=[{', '.join(map(str, tensor.shape))}], dtype={tensor.dtype})"
-    array, dtype = tensor._data, tensor.dtype
-    if dtype is dtypes.bfloat16:
+    array: Any = tensor._data
+    if tensor.dtype is dtypes.bfloat16:
         array = array.astype(np.float32)
-    body = np.array2string(
-        array, separator=", ", prefix="tensor(", threshold=_options.threshold, edgeitems=_options.edgeitems,
-        max_line_width=_options.linewidth, formatter=_formatter(array),
-    )  # fmt: skip
-    tail = ""
-    if array.size == 0 and array.ndim != 1:
-        tail += f", size=({', '.join(map(str, array.shape))})"
-    default = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
-    if dtype not in default or (array.size == 0 and dtype is not default[0]):
-        tail += f", dtype={dtype}"
-    if tensor.grad_fn is not None:
-        tail += f", grad_fn=<{tensor.grad_fn.name()}>"
-    elif tensor.requires_grad:
-        tail += ", requires_grad=True"
-    return f"tensor({body}{tail})"
+    if array.size == 0:
+        text = _PREFIX + "[]"
+    else:
+        write, width = _formatter(array)
+        text = _PREFIX + _body(array, len(_PREFIX), write, width, array.size > _options.threshold)
+    last = len(text) - text.rfind("\n") + 1
+    for note in _notes(tensor, array):
+        if last + len(note) + 2 > _options.linewidth:
+            text += ",\n" + " " * len(_PREFIX) + note
+            last = len(_PREFIX) + len(note)
+        else:
+            text += ", " + note
+            last += len(note) + 2
+    return text + ")"

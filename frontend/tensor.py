@@ -262,7 +262,11 @@ class Tensor:
         return tensor_text(self)
 
     def __format__(self, spec: str) -> str:
-        return format(self.item(), spec) if spec and not self._data.shape else format(repr(self), spec)
+        if not spec:
+            return repr(self)
+        if self._data.shape:
+            raise ArgumentError(f"format {spec!r} is for a 0-d tensor, this one has shape {list(self.shape)}; format an element")
+        return format(self.item(), spec)
 
     # -- numbers out --------------------------------------------------------------------------------
 
