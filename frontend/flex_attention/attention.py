@@ -20,7 +20,7 @@ from .block_mask import BlockMask, sliced_mask_mod
 from .captured import Captured
 from .dense import dense_attention
 from .kernel import Attention
-from .mods import ScoreMod, call_score, index_tensors
+from .mods import ScoreMod, call_score, probe
 from .tiles import Tiling
 
 __all__ = ["AuxOutput", "AuxRequest", "flex_attention"]
@@ -172,26 +172,38 @@ def _attend(
     if any(t.is_symbolic for t in (query, key, value)):
         out, lse, top = dense_attention(query, key, value, score_mod, block_mask, scale, stats)
     else:
-        captured = _captured(query, key, score_mod) if state.grad else []
+        captured = _captured(query, key, score_mod)
         out, lse, top = _FlexAttention.apply(query, key, value, score_mod, block_mask, scale, *captured)
     return (out if work is dtype else ops.to_dtype(out, dtype)), lse, top
 
 
 def _captured(query: Tensor, key: Tensor, score_mod: ScoreMod | None) -> list[Tensor]:
-    """The tensors requiring grad that score_mod uses besides the score: what its tape leads to on a small tile."""
+    """The tensors requiring grad that score_mod uses besides the score: what its tape leads to from a few scores."""
     if score_mod is None:
         return []
-    sizes = [min(2, int(n)) for n in (*query.shape[:3], key.shape[2])]
-    if not all(sizes):
-        return []
-    position = default_generator.offset
-    score = Tensor._from_data(np.zeros(sizes, query._data.dtype))
     region = Region()
-    try:
-        after = call_score(score_mod, score, index_tensors(*[np.arange(n) for n in sizes]))
-    finally:
-        default_generator.offset = position
-    return region.sources([after])
+
+    sizes = (*query.shape[:3], key.shape[2])
+    probed = [min(2, n) for n in sizes]
+    scores = np.sin(np.arange(math.prod(probed)) * 1.7 + 0.3).astype(query._data.dtype).reshape(probed)
+
+    def call(indices: tuple[Tensor, ...], part: Any) -> Tensor:
+        return call_score(score_mod, Tensor._from_data(scores[part]), indices)
+
+    after = probe(score_mod, sizes, call)
+    return [] if after is None or not state.grad else region.sources([after])
+
+
+def _attention(
+    q: Tensor, k: Tensor, v: Tensor, score_mod: ScoreMod | None, mask: BlockMask | None, scale: float
+) -> Attention:
+    b, heads, length, width = q.shape
+    kv_heads = k.shape[1]
+    lead = (b, kv_heads, heads // kv_heads if kv_heads else 1, length)
+    keys, values = (np.broadcast_to(t._data, (b, *t._data.shape[1:])) for t in (k, v))
+    mask_mod = None if mask is None else mask.mask_mod
+    tiling = Tiling(*lead, k.shape[2], mask)
+    return Attention(q._data.reshape(*lead, width), keys, values, scale, score_mod, mask_mod, tiling)
 
 
 class _FlexAttention(Function):
@@ -202,18 +214,11 @@ class _FlexAttention(Function):
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, score_mod: Any, mask: BlockMask | None, scale: float,
         *captured: Tensor,
     ) -> Any:  # fmt: skip
-        b, heads, length, width = q.shape
-        kv_heads = k.shape[1]
-        shared = heads // kv_heads if kv_heads else 1
-        lead = (b, kv_heads, shared, length)
-        keys, values = (np.broadcast_to(t._data, (b, *t._data.shape[1:])) for t in (k, v))
-        tiling = Tiling(*lead, k.shape[2], mask)
-        mask_mod = None if mask is None else mask.mask_mod
-        ctx.attention = Attention(q._data.reshape(*lead, width), keys, values, scale, score_mod, mask_mod, tiling)
+        b, heads, length, _ = q.shape
         ctx.options = (score_mod, mask, scale)
         ctx.random = default_generator.seed_value, default_generator.offset
         with np.errstate(all="ignore"):
-            out, lse, top = ctx.attention.forward()
+            out, lse, top = _attention(q, k, v, *ctx.options).forward()
         shapes = ((b, heads, length, v.shape[3]), (b, heads, length), (b, heads, length))
         tensors = tuple(Tensor._from_data(a.reshape(s)) for a, s in zip((out, lse, top), shapes, strict=True))
         ctx.save_for_backward(q, k, v, *tensors[:2], *captured)
@@ -226,7 +231,7 @@ class _FlexAttention(Function):
         q, k, v, out, lse, *captured = ctx.saved_tensors
         if state.grad:
             return _twice_differentiable(ctx, (q, k, v), captured, (d_out, d_lse))
-        attention: Attention = ctx.attention
+        attention = _attention(q, k, v, *ctx.options)
         shape = (*attention.q.shape[:4], v.shape[3])
         rows = (*shape[:4], 1)
         arrays = (

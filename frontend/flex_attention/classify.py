@@ -14,7 +14,7 @@ from ..tape import state
 from ..tensor import Tensor
 from .block_mask import EMPTY, FULL, PARTIAL, BlockMask, of_kinds, pair
 from .bounds import bound_mask
-from .mods import MaskMod, call_mask, describe_mod, takes_score
+from .mods import MaskMod, call_mask, call_mask_tensor, describe_mod, probe, takes_score
 
 __all__ = ["create_block_mask"]
 
@@ -103,6 +103,7 @@ class _Deferred(BlockMask):
 
 def classify(mask_mod: MaskMod, lengths: tuple[int, ...], size: tuple[int, int]) -> Any:
     """The kind of every block: a uint8 array (B, H, rows, columns)."""
+    probe(mask_mod, lengths, lambda indices, _: call_mask_tensor(mask_mod, indices))
     counts = (*lengths[:2], *(-(-n // s) for n, s in zip(lengths[2:], size, strict=True)))
     kinds = np.zeros(counts, np.uint8)
     sizes = (1, 1, *size)

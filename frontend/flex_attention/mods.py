@@ -15,6 +15,7 @@ import numpy as np
 from .. import ops
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..ops._shapes import broadcast
+from ..random import default_generator
 from ..source import format_location, user_location
 from ..symbolic import same_size
 from ..tape import state
@@ -22,7 +23,7 @@ from ..tensor import Tensor
 
 __all__ = [
     "MaskMod", "ScoreMod", "and_masks", "call_mask", "call_mask_tensor", "call_score", "create_mask", "describe_mod",
-    "index_tensors", "noop_mask", "or_masks", "takes_score",
+    "index_tensors", "noop_mask", "or_masks", "probe", "takes_score",
 ]  # fmt: skip
 
 MaskMod = Callable[[Any, Any, Any, Any], Any]
@@ -166,6 +167,38 @@ def _run(kind: str, mod: Any, args: tuple[Tensor, ...], indices: tuple[Tensor, .
             "table[h][q_idx]"
         )
         raise
+
+
+def probe(mod: Any, sizes: tuple[int, ...], call: Callable[[tuple[Tensor, ...], Any], Tensor]) -> Tensor | None:
+    """Run a mod at the first and last position of each dimension, then at the very first and very last alone; compare.
+
+    `call(index tensors, part)` runs it on a part of the positions. Returns what it gave for all, None where a dimension
+    is empty. Raises ArgumentError if one score depends on others, as with a sum or a shift along positions.
+    """
+    if not all(sizes):
+        return None
+    ends = [np.unique([0, n - 1]) for n in sizes]
+    position = default_generator.offset
+    found = call(index_tensors(*ends), (slice(None),) * 4)
+    drawn = default_generator.offset != position
+    default_generator.offset = position
+    if drawn:
+        return found
+    together = np.broadcast_to(found._data, [len(e) for e in ends])
+    saved, state.grad = state.grad, False
+    try:
+        for part in ((slice(-1, None),) * 4, (slice(0, 1),) * 4):
+            alone = call(index_tensors(*[e[s] for e, s in zip(ends, part, strict=True)]), part)._data
+            if not np.allclose(together[part], alone, rtol=1e-3, atol=1e-5, equal_nan=True):
+                raise ArgumentError(
+                    f"flex_attention: {'mask' if found.dtype.name == 'bool' else 'score'}_mod {describe_mod(mod)} gave "
+                    f"{together[part].item()} for a score among others and {alone.item()} for the same one alone; it "
+                    "must compute each score from its own arguments, and not sum, sort or shift along positions: they "
+                    "are cut into tiles"
+                ).at(None, user_location())
+    finally:
+        state.grad = saved
+    return found
 
 
 def _tile_shape(indices: tuple[Tensor, ...]) -> tuple[Any, ...]:

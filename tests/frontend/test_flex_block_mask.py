@@ -250,7 +250,7 @@ def test_masks_combined() -> None:
 
 
 def wrong_shape(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
-    return score.sum(-1)
+    return score.unsqueeze(-1)
 
 
 def float_mask(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
@@ -278,9 +278,12 @@ SMALL = create_block_mask(noop_mask, 3, 2, 5, 5)
         (lambda: flex_attention(Q, Q.numpy(), Q), "key must be a Tensor, got ndarray"),
         (lambda: flex_attention(Q, Q, Q, "causal"), "score_mod must be a function, got str"),
         (lambda: flex_attention(Q, Q, Q, wrong_shape), r"'wrong_shape' \(defined at .*test_flex_block_mask.py:\d+\) "
-         r"returned shape \[2, 4, 5\] for a tile of shape \[2, 4, 5, 5\]"),
+         r"returned shape \[2, 2, 2, 2, 1\] for a tile of shape \[2, 2, 2, 2\]"),
         (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: TABLE[h][q]), r"table\[h, q_idx - kv_idx\] and not"),
         (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: q >= k), "returned bool; it must return a float"),
+        (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: s - s.amax(-1, True)), "not sum, sort or shift"),
+        (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: s.cumsum(2)), "among others and .* alone"),
+        (lambda: create_block_mask(lambda b, h, q, k: q >= k.sum(), None, None, 5, 5), "mask_mod .* gave"),
         (lambda: flex_attention(Q, Q, Q, lambda s, b, h, q, k: None), "returned NoneType"),
         (lambda: flex_attention(Q, Q, Q, block_mask=EXAMPLES.causal), "must be a BlockMask, got function.*create_bl"),
         (lambda: flex_attention(Q, Q, Q, block_mask=create_block_mask(noop_mask, None, None, 9, 9)),
@@ -319,7 +322,7 @@ def test_captured_tensor_used_for_some_positions_only() -> None:
     q, k, v = operands(1, 1, 1, 300, 300)
 
     def mod(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
-        return score + late if int(q_idx.max()) > 200 else score
+        return score + late if 100 < int(q_idx.max()) < 200 else score
 
     with pytest.raises(pp.AutogradError, match=r"for some positions only.*pp.where"):
         flex_attention(q, k, v, mod).sum().backward()
