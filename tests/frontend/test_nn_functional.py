@@ -184,8 +184,23 @@ def test_cross_entropy_shapes(shape):
     compare(lambda f, x, y: f.cross_entropy(x, y), normal(*shape), np.asarray(target))
 
 
-def test_losses_broadcast_like_torch():
+def test_a_target_of_another_size_is_broadcast_with_a_warning():
+    for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"):
+        with pytest.warns(UserWarning, match=rf"{name}: the target has size \[3\] and the input \[3, 1\]") as caught:
+            getattr(F, name)(pp.zeros(3, 1), pp.zeros(3))
+        assert caught[0].filename == __file__
     compare(lambda f, x, y: f.mse_loss(x, y), normal(3, 4), normal(1, 4, seed=1))
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_per_element(name, reduction):
+    def call(f, x, y, w):
+        return getattr(f, name)(x, y, weight=w, reduction=reduction)
+
+    compare(call, normal(3, 4), normal(3, 4, seed=1), normal(3, 4, seed=2) ** 2)
+    with pytest.raises(ValueError, match="weight and input"):
+        getattr(F, name)(pp.zeros(3), pp.zeros(3), weight=pp.zeros(1))
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss", "mse_loss", "kl_div"])

@@ -419,6 +419,45 @@ def test_loss_equals_torch(name, options, target, reduction):
     close(q.grad, p.grad, "float64")
 
 
+PAIRS = [
+    ("PairwiseDistance", {}, ["x", "y"]), ("PairwiseDistance", {"p": 1.0, "keepdim": True}, ["x", "y"]),
+    ("PoissonNLLLoss", {}, ["x", "count"]),
+    ("PoissonNLLLoss", {"log_input": False, "full": True}, ["positive", "count"]),
+    ("GaussianNLLLoss", {}, ["x", "y", "positive"]),
+    ("GaussianNLLLoss", {"full": True, "eps": 0.7}, ["x", "y", "rows"]),
+    ("MarginRankingLoss", {"margin": 0.3}, ["x", "y", "sign"]), ("HingeEmbeddingLoss", {}, ["positive", "sign"]),
+    ("CosineEmbeddingLoss", {"margin": 0.2}, ["x", "y", "signs"]), ("SoftMarginLoss", {}, ["x", "sign"]),
+    ("TripletMarginLoss", {}, ["x", "y", "positive"]),
+    ("TripletMarginLoss", {"swap": True, "p": 1.0}, ["x", "y", "positive"]),
+    ("MultiLabelSoftMarginLoss", {}, ["x", "zero or one"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name, options, operands", PAIRS, ids=[f"{i}-{n}" for i, (n, *_) in enumerate(PAIRS)])
+def test_losses_of_pairs_equal_torchs(name, options, operands, reduction):
+    rng = np.random.default_rng(3)
+    values = {
+        "x": rng.normal(size=(6, 4)), "y": rng.normal(size=(6, 4)), "positive": rng.uniform(0.1, 2, (6, 4)),
+        "count": rng.integers(0, 5, (6, 4)).astype(float), "sign": rng.choice([-1.0, 1.0], (6, 4)),
+        "signs": rng.choice([-1.0, 1.0], 6), "rows": rng.uniform(0.1, 2, 6),
+        "zero or one": rng.integers(0, 2, (6, 4)) * 1.0,
+    }  # fmt: skip
+    given = options if name == "PairwiseDistance" else {**options, "reduction": reduction}
+    theirs, ours = getattr(torch.nn, name)(**given), getattr(pp.nn, name)(**given)
+    assert repr(ours) == repr(theirs) and list(ours.state_dict()) == list(theirs.state_dict())
+    wanted = [operand not in ("sign", "signs", "count", "zero or one") for operand in operands]
+    ps = [torch.from_numpy(values[o]).requires_grad_(w) for o, w in zip(operands, wanted, strict=True)]
+    qs = [pp.tensor(values[o], requires_grad=w) for o, w in zip(operands, wanted, strict=True)]
+    expected, found = theirs(*ps), ours(*qs)
+    close(found, expected, "float64")
+    expected.sum().backward()
+    found.sum().backward()
+    for p, q, w in zip(ps, qs, wanted, strict=True):
+        if w:
+            close(q.grad, p.grad, "float64")
+
+
 def test_kl_div_batchmean():
     x, y = np.log(np.full((4, 2), 0.5)), np.full((4, 2), [0.25, 0.75])
     expected = torch.nn.KLDivLoss(reduction="batchmean")(torch.from_numpy(x), torch.from_numpy(y))
