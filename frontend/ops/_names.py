@@ -17,13 +17,16 @@ METHODS: dict[str, Callable[..., Any]] = {}
 INPLACE: set[str] = set()
 
 
-def function(*, method: bool = False, inplace: bool = False) -> Callable[[F], F]:
+def function(*, method: bool = False, inplace: bool = False, name: str | None = None) -> Callable[[F], F]:
     """Offer a function as `pappus.<name>` and, with `method`, as a tensor method of the same name.
 
-    With `inplace` there is a method `<name>_` as well, which stores the result in the tensor.
+    With `inplace` there is a method `<name>_` as well, which stores the result in the tensor. `name` is for functions
+    whose own name is taken in their module.
     """
 
     def declare(f: F) -> F:
+        if name is not None:
+            f.__name__ = f.__qualname__ = name
         f = _checked(f)
         FUNCTIONS[f.__name__] = f
         if method:

@@ -250,22 +250,6 @@ def cross(self: Any, other: Any, dim: Any = None) -> Any:
     )  # fmt: skip
 
 
-@function()
-def cdist(x1: Any, x2: Any, p: float = 2.0) -> Any:
-    """The p-norm distance of every row of `x1` (..., P, M) from every row of `x2` (..., R, M): (..., P, R)."""
-    from .reduce import norm
-
-    return norm(sub(unsqueeze(x1, -2), unsqueeze(x2, -3)), p, (-1,))
-
-
-@function(method=True)
-def dist(self: Any, other: Any, p: float = 2.0) -> Any:
-    """The p-norm of self - other."""
-    from .reduce import norm
-
-    return norm(sub(self, other), p)
-
-
 @function(method=True, inplace=True)
 def index_fill(self: Any, dim: int, index: Any, value: Any) -> Any:
     """`self` with the slices along `dim` that a 1-d index names set to `value`."""

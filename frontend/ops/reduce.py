@@ -415,6 +415,10 @@ def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtyp
         return sum(to_dtype(ne(x, 0), x.dtype), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
+    if p == "nuc":
+        from .norms import matrix_norm
+
+        return matrix_norm(x, p, (0, 1) if dim is None else dim, keepdim)
     if not isinstance(p, (int, float)):
         raise ArgumentError(f"norm: p must be a number, inf or 'fro', got {p!r}")
     return sum(x.abs() ** p, dim, keepdim) ** (1 / p)

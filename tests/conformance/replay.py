@@ -26,6 +26,8 @@ SHAPE_ONLY = {
     *("nn.functional.dropout2d", "nn.functional.dropout3d", "nn.functional.feature_alpha_dropout"),
     *("nn.functional.fractional_max_pool2d", "nn.functional.fractional_max_pool3d"),
 }
+# Results that are unique up to signs: the database says what to compare of them.
+UP_TO_SIGN = {"svd", "linalg.svd", "linalg.eigh"}
 # Relative and absolute tolerance by type: two correct kernels may add in different orders. Gradients get five times it.
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
 # Factorizations and what is solved with them lose digits with the condition of the matrix.
@@ -225,6 +227,9 @@ def replay(op: Any, sample: Any, function: Callable[..., Any], dtype: torch.dtyp
         if len(want_flat) != len(got_flat):
             return Outcome.FORWARD, f"{len(got_flat)} results, torch {len(want_flat)}"
         tolerance = TOLERANCE.get(dtype, 1e-4) * (50 if op.name.startswith(ILL_CONDITIONED) else 1)
+        if op.name in UP_TO_SIGN:
+            want_flat = list(flat(sample.output_process_fn_grad(want), is_torch))
+            got_flat = list(flat(sample.output_process_fn_grad(got), is_pappus))
         for one, other in zip(want_flat, got_flat, strict=True):
             if found := difference(one, other, tolerance):
                 return Outcome.FORWARD, found

@@ -40,6 +40,8 @@ def function_of(op: OpDef, sample: Sample) -> tuple[Any, list[Tensor]]:
     """The operator as a function of its floating-point operands alone, and those operands."""
     args, kwargs = fresh((sample.args, sample.kwargs), requires_grad=True)
     leaves = [t for t in tensors_in((args, kwargs)) if t.requires_grad]
+    if "symmetric" in op.tags:  # of which one triangle is read, but both get a gradient
+        return (lambda *_: op((args[0] + args[0].mT) / 2, *args[1:], **kwargs)), leaves
 
     def run(*_: Any) -> Any:
         seeded()
@@ -144,6 +146,10 @@ SHORTER = [pp.float32, pp.float16, pp.bfloat16]
 def test_shorter_types(op: OpDef, number: int, dtype: Any) -> None:
     """In float32 and the 16-bit types: the shape rule holds, and numbers agree with float64 to the type's precision."""
     sample = samples_of(op)[number]
+    if "linalg" in op.tags and dtype is not pp.float32:
+        with pytest.raises(pp.DTypeError, match="only float32 and float64"):
+            op(*recast(sample.args, dtype), **recast(sample.kwargs, dtype))
+        return
     outs = assert_specs(op, Sample(recast(sample.args, dtype), recast(sample.kwargs, dtype)))
     if "random" in op.tags or not op.differentiable:
         return  # masks and comparisons depend on the last bit
