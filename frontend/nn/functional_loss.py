@@ -118,7 +118,7 @@ def huber_loss(
     _like("huber_loss", input, target)
     if weight is not None:
         loss = ops.huber_loss(input, target, reduction="none", delta=delta)
-        return _reduce(_weighted("huber_loss", loss, weight, "none"), reduction)  # torch's mean, here not by the weights
+        return _reduce(_weighted("huber_loss", loss, weight, "none"), reduction)  # as torch: not by weights
     return ops.huber_loss(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
 
 
