@@ -9,7 +9,7 @@ import pappus as pp
 from pappus import nn
 from pappus.utils.data import progress
 
-EPOCHS, BATCH, PEAK_RATE = 9, 64, 1e-2
+EPOCHS, BATCH, PEAK_RATE = 7, 64, 1e-2
 
 
 def train(net: nn.Module, images: np.ndarray, labels: np.ndarray, epochs: int = EPOCHS, seed: int = 0) -> None:

@@ -165,6 +165,8 @@ def test_an_unknown_kind_is_wrong_usage(net: Path, cli: Cli) -> None:
         ("def make(): return {}", "odd.py:make() returned an empty dict"),
         ("def make(): return {'a': 1}", "odd.py:make()['a'] returned an int"),
         ("def make(): return print", "without .example_inputs"),
+        ("def make(): return {'': (print, ())}", "returned a method without a name"),
+        ("import sys\ndef make(): sys.exit(3)", "odd.py:make() ended the program (SystemExit: 3)"),
         ("def make(): return print, 3", "odd.py:make(): example inputs must be a tuple of tensors, got int"),
         ("def make(n): return print, (n,)", "odd.py:make needs arguments (n)"),
         ("make = 3", "odd.py:make is an int, not a callable"),

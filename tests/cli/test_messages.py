@@ -59,7 +59,7 @@ CASES = {
     ),
     "arguments that do not fit": (
         TOP + "def forward(x, y):\n    return x\n\n\ndef make():\n    return forward, pp.ones(3)\n",
-        ["do not fit forward", "'y'"],
+        ["pappus export: the example arguments do not fit forward", "'y'"],
     ),
 }  # fmt: skip
 

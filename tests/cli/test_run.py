@@ -147,7 +147,12 @@ def test_unknown_missing_and_unreadable_inputs(net: Path, cli: Cli) -> None:
     assert (done.status, done.err) == (1, "pappus: no.npy: No such file or directory\n")
     Path("bad.npy").write_text("not an array")
     done = cli("run", net, "-i", "x=bad.npy")
-    assert done.status == 1 and "bad.npy: not a .npy or .npz file" in done.err
+    assert done.status == 1 and "bad.npy: not a whole .npy or .npz file\n" in done.err
+    np.savez("x.npz", x=x_of(9))
+    for name in ("x.npy", "x.npz"):
+        Path(name).write_bytes(Path(name).read_bytes()[:-30])
+        done = cli("run", net, "-i", f"x={name}")
+        assert done.status == 1 and f"{name}: not a whole .npy or .npz file (" in done.err
 
 
 def test_bfloat16_files(cli: Cli) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import click
 import numpy as np
@@ -60,8 +61,10 @@ def read_array(path: str) -> Array:
         loaded: Any = np.load(file, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{file}: {error.strerror or error}") from None
-    except (ValueError, EOFError) as error:
-        raise DataError(f"{file}: not a .npy or .npz file ({error})") from None
+    except (ValueError, EOFError, BadZipFile) as error:
+        # Whatever is no .npy file, numpy takes for a pickle, which is never loaded.
+        why = "" if "pickle" in str(error) else f" ({error})"
+        raise DataError(f"{file}: not a whole .npy or .npz file{why}") from None
     if isinstance(loaded, np.ndarray):
         return loaded
     with loaded:

@@ -37,7 +37,10 @@ class NotBuilt(DataError):
 
 def report(error: Exception, command: str | None = None) -> int:
     """Print what went wrong and return the exit status."""
-    click.echo(f"pappus{' ' + command if command else ''}: {describe(error)}", err=True)
+    text = describe(error)
+    if command is not None:  # functions put their own name in front, and it is often the command's
+        text = text.removeprefix(f"{command}: ")
+    click.echo(f"pappus{' ' + command if command else ''}: {text}", err=True)
     return FAILED
 
 

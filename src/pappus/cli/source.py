@@ -68,8 +68,11 @@ def load(source: str) -> dict[str, Method]:
     if not separator or not path.endswith(".py") or not name:
         raise click.UsageError(f"SRC {source!r}: expected FILE.py:callable, for example model.py:make")
     found = _resolve(_import(path), path, name)
-    errors.user_roots.add(os.path.dirname(os.path.abspath(path)))
-    return _methods(found(), f"{path}:{name}()")
+    try:
+        made = found()
+    except SystemExit as error:
+        raise DataError(f"{path}:{name}() ended the program (SystemExit: {error})") from None
+    return _methods(made, f"{path}:{name}()")
 
 
 def _import(path: str) -> ModuleType:
@@ -120,6 +123,8 @@ def _methods(made: Any, what: str) -> dict[str, Method]:
     if isinstance(made, Mapping):
         if not made:
             raise DataError(f"{what} returned an empty dict; it must {_PROTOCOL}")
+        if "" in made:
+            raise DataError(f"{what} returned a method without a name; it must {_PROTOCOL}")
         return {str(name): _method(value, f"{what}[{name!r}]") for name, value in made.items()}
     return {"forward": _method(made, what)}
 
