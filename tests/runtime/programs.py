@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from builder import Method, Program, Pw, Ref, Size, gemm_panels, load_store
+from builder import Guard, Method, Program, Pw, Ref, Region, Size, gemm_panels, load_store
 
 from pappus.runtime.enums import (
     DType,
@@ -18,6 +18,7 @@ from pappus.runtime.enums import (
     PwOp,
     PwType,
     ReduceKind,
+    Relation,
     Storage,
 )
 
@@ -206,9 +207,11 @@ def guarded() -> Program:
     a, b = m.symbol("a", 1, 100), m.symbol("b", 1, 100, 2)
     x, z = m.input("x", F32, [a, b]), m.input("z", F32, [m.expr(ExprOp.FLOORDIV, b, 2)])
     y, w = m.output("y", F32, [a, b]), m.output("w", F32, [m.expr(ExprOp.FLOORDIV, b, 2)])
-    from builder import Guard
-
-    m.guards.append(Guard(m.number(a), m.number(b), 3, "a <= b at model.py:3"))
+    m.guards.append(Guard(m.number(a), m.number(b), Relation.LE, "a <= b at model.py:3"))
+    even = m.expr(ExprOp.MOD, b, 2)
+    m.guards.append(Guard(m.number(even), m.number(0), Relation.EQ, "b % 2 == 0"))
+    m.guards.append(Guard(m.number(even), m.number(1), Relation.NE, "b % 2 != 1"))
+    m.guards.append(Guard(m.number(even), m.number(b), Relation.LT, "b % 2 < b"))
     m.emit(Family.MOVE, [x], [y])
     m.emit(Family.MOVE, [z], [w], barrier=0)
     return p
@@ -237,11 +240,26 @@ def coordinates() -> Program:
     return p
 
 
+def regions() -> Program:
+    """y = |-x| and z = exp(y), each in a region of a delegate that this runtime does not have: the CPU runs both."""
+    p = Program()
+    blob = p.constant(np.arange(10, dtype=np.uint8))
+    m = p.method()
+    n = m.symbol("n", 1, 9)
+    x, y, z = m.input("x", F32, [n]), m.output("y", F32, [n]), m.output("z", F32, [n])
+    h = m.value(F32, [n])
+    m.map(load_store(PwOp.NEG), [x], [h])
+    m.map(load_store(PwOp.ABS), [h], [y])
+    m.map(load_store(PwOp.EXP), [y], [z])
+    m.regions = [Region("vulkan", 0, 2, blob, [x], [y]), Region("vulkan", 2, 1, NONE, [y], [z])]
+    return p
+
+
 ALL: dict[str, Callable[[], Program]] = {
     f.__name__: f
     for f in (
         pointwise, dynamic, gemm, convolution, norms, gather, integers, state, two_methods, guarded, halves,
-        coordinates,
+        coordinates, regions,
     )
 }  # fmt: skip
 __all__ = ["ALL", "Ref", "constant_value", "random_f32"]

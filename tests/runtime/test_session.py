@@ -348,6 +348,13 @@ def test_profile(tmp_path: Path) -> None:
     assert len(events) == 6 and events[1]["ts"] == pytest.approx(events[0]["dur"])
 
 
+def test_regions_of_an_absent_delegate_run_on_the_cpu() -> None:
+    x = np.array([1, -2, 0.5], F32)
+    y, z = load("regions")(x)
+    np.testing.assert_array_equal(y, np.abs(x))
+    np.testing.assert_allclose(z, np.exp(np.abs(x)), rtol=1e-6)
+
+
 def test_stripped_file() -> None:
     program = programs.gemm()
     program.debug = False
