@@ -457,7 +457,11 @@ def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
         dtype = dtypes.result_type([*tensors, (dtypes.of_value(value), 0, True)] if tensors else operands)
         if "like_self" in op.tags:  # the result has the first operand's type whatever the number is
             dtype = args[0].dtype
-        out.append(number(value, dtype))
+        try:
+            out.append(number(value, dtype))
+        except PappusError as error:
+            error.at(op.name, user_location())
+            raise
     return tuple(out)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from .dtypes import DType, as_dtype
 from .errors import ArgumentError
+from .source import user_location
 from .symbolic import SymInt
 
 __all__ = ["Param", "Schema", "compile_front", "parse"]
@@ -142,7 +143,9 @@ def _bad(op: str, name: str, want: str, value: Any) -> ArgumentError:
     text = f"{op}: argument '{name}' must be {want}, got {got}"
     if got == "ndarray":
         text += "; wrap the array with pappus.from_numpy(array)"
-    return ArgumentError(text)
+    error = ArgumentError(text)
+    error.at(op, user_location())
+    return error
 
 
 def _to_int(op: str, name: str, value: Any) -> Any:

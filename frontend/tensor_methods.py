@@ -82,6 +82,8 @@ def _inplace(front: Callable[..., Any], name: str, op: Any = None) -> Callable[.
 
 def _reflected(front: Callable[..., Any]) -> Callable[..., Any]:
     def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, np.ndarray):
+            other = Tensor._from_data(other)
         return front(other, self) if _operand(other) else NotImplemented
 
     return method
@@ -265,6 +267,13 @@ def _same(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     return self
 
 
+def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
+    """There is no CUDA device: raises ArgumentError."""
+    raise ArgumentError("cuda(): device 'cuda' is not available; this build computes on 'cpu'").at(
+        "cuda", dispatch.user_location()
+    )
+
+
 def _view(self: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape; one size may be -1. The memory is shared."""
     if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
@@ -279,7 +288,7 @@ _EXTRA: dict[str, Any] = {
     "__pos__": _same,
     "__abs__": lambda self: OPS["abs"](self),
     "__invert__": lambda self: OPS["bitwise_not"](self),
-    "to": _to, "type": _type, "cpu": _same, "view": _view,
+    "to": _to, "type": _type, "cpu": _same, "cuda": _cuda, "view": _view,
     "float": _caster(dtypes.float32), "double": _caster(dtypes.float64), "half": _caster(dtypes.float16),
     "bfloat16": _caster(dtypes.bfloat16), "long": _caster(dtypes.int64), "int": _caster(dtypes.int32),
     "short": _caster(dtypes.int16), "char": _caster(dtypes.int8), "byte": _caster(dtypes.uint8), "bool": _caster(dtypes.bool_),

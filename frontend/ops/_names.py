@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
+from ..errors import ArgumentError, PappusError
 from ..schema import check_call, respell
 from ..source import user_location
 
@@ -46,9 +47,15 @@ def _checked(f: F) -> F:
         try:
             return f(*args, **kwargs)
         except TypeError as error:
+            if isinstance(error, PappusError):
+                error.at(f.__name__, user_location())
+                raise
             trace = error.__traceback__
             if trace is None or trace.tb_next is not None:  # raised by the function's own code
                 raise
+        except PappusError as error:
+            error.at(f.__name__, user_location())
+            raise
         return f(*args, **_fitting(f, args, kwargs))
 
     return cast(F, call)
@@ -56,8 +63,6 @@ def _checked(f: F) -> F:
 
 def _fitting(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The keywords under the names that `f` has. Raises ArgumentError with the signature where that does not help."""
-    from ..errors import ArgumentError
-
     parameters = inspect.signature(f).parameters.values()
     kinds = inspect.Parameter
     shown = [p.replace(annotation=kinds.empty) for p in parameters]

@@ -254,3 +254,21 @@ def from_numpy(array: Any) -> Any:
 def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None) -> Any:
     """A 0-d tensor of a number, of the default floating-point type unless given."""
     return tensor(value, dtype=dtype or get_default_dtype())
+
+
+def _typed(name: str, dtype: DType) -> Any:
+    def make(*data: Any) -> Any:
+        if len(data) == 1 and not isinstance(data[0], int):
+            return tensor(data[0], dtype=dtype)
+        return zeros(*data, dtype=dtype)
+
+    make.__name__ = name
+    make.__doc__ = f"PyTorch's old constructor: a {dtype.name} tensor of data, or (zeros here) of a shape given as ints."
+    return function()(make)
+
+
+FloatTensor, DoubleTensor = _typed("FloatTensor", dtypes.float32), _typed("DoubleTensor", dtypes.float64)
+HalfTensor, BFloat16Tensor = _typed("HalfTensor", dtypes.float16), _typed("BFloat16Tensor", dtypes.bfloat16)
+LongTensor, IntTensor = _typed("LongTensor", dtypes.int64), _typed("IntTensor", dtypes.int32)
+ShortTensor, CharTensor = _typed("ShortTensor", dtypes.int16), _typed("CharTensor", dtypes.int8)
+ByteTensor, BoolTensor = _typed("ByteTensor", dtypes.uint8), _typed("BoolTensor", dtypes.bool_)

@@ -365,13 +365,13 @@ bitwise_xor = _bitwise("bitwise_xor", np.bitwise_xor, "Bits set in exactly one; 
 
 def _where_shape(condition: Any, a: Any, b: Any) -> Spec:
     if condition.dtype is not dtypes.bool_:
-        raise DTypeError(f"the condition of where must be a bool tensor, got {condition.dtype}; use condition != 0")
+        raise DTypeError(f"the condition must be a bool tensor, got {condition.dtype}; use condition != 0")
     return Spec(broadcast(condition.shape, a.shape, b.shape), promoted(a, b))
 
 
 def _where_kernel(xp: Any, condition: Any, a: Any, b: Any) -> Any:
     if condition.dtype.kind != "b":
-        raise DTypeError(f"the condition of where must be a bool tensor, got {condition.dtype}; use condition != 0")
+        raise DTypeError(f"the condition must be a bool tensor, got pappus.{condition.dtype}; use condition != 0")
     return np.where(condition, *promote_arrays(a, b))
 
 

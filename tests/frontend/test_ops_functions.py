@@ -218,6 +218,8 @@ NOT_COMPARED = {
                      "random_", "bernoulli", "bernoulli_", "exponential_", "multinomial", "dropout", "manual_seed", "seed",
                      "initial_seed", "get_rng_state", "set_rng_state"), "random; test_random.py"),
     **dict.fromkeys(("empty", "empty_like"), "zeros in Pappus, undefined in torch; test_tensor.py"),
+    **dict.fromkeys(("FloatTensor", "DoubleTensor", "HalfTensor", "BFloat16Tensor", "LongTensor", "IntTensor", "ShortTensor",
+                     "CharTensor", "ByteTensor", "BoolTensor"), "test_tensor.py"),
     "selu": "test_ops_edges.py, with the activations",
 }  # fmt: skip
 
