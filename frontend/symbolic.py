@@ -531,8 +531,8 @@ def _atom_bounds(atom: Atom) -> tuple[int, int]:
         return min(al, bl), min(ah, bh)
     if atom.op == "max":
         return max(al, bl), max(ah, bh)
-    if atom.op == "%":
-        return 0, max(bh - 1, 0)
+    if atom.op == "%":  # the result has the sign of the divisor
+        return min(bl + 1, 0), max(bh - 1, 0)
     if bl <= 0:
         return -INF, INF
     corners = (al // bl, al // bh, ah // bl, ah // bh)
