@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pappus.export.ir.graph import Graph, Node, Value
-from pappus.export.pointwise import OPERATORS, NotPointwise, TooManyRegisters, compile_program
+from pappus.export.pointwise import MAX_REGISTERS, OPERATORS, NotPointwise, TooManyRegisters, compile_program, scalar_of
 from pappus.frontend.symbolic import same_size
 
 # Operators whose kernels take a bias, a residual, a clamp and an epilogue program.
 EPILOGUE_OPS = {"linear", "matmul", "convolution"}
+# Bounds of a group: nodes (a longer program gains nothing), operands, registers left for what one operator needs.
+MAX_GROUP, MAX_OPERANDS, TEMPORARIES = 200, 16, 8
 
 
 @dataclass(eq=False)
@@ -61,6 +63,34 @@ def fuse(graph: Graph, enabled: bool = True) -> list[Unit]:
     reader becomes that operator's epilogue, and runs where the group would have run.
     """
     uses = graph.uses()
+    group_of = _groups(graph, uses, enabled, set())
+    # The estimate is no proof: groups that do not compile are grown again with a trial at every step.
+    distinct = {id(group): group for group in group_of.values() if len(group) > 1}
+    bad = {node for group in distinct.values() if not _compiles(group) for node in group}
+    if bad:
+        group_of = _groups(graph, uses, enabled, bad)
+    position = {node: i for i, node in enumerate(graph.nodes)}
+    units: list[Unit] = []
+    absorbed: set[Node] = set()
+    for node in graph.nodes:
+        if node in group_of:
+            group = group_of[node]
+            if group[-1] is not node:
+                continue
+            group.sort(key=position.__getitem__)
+            producer = _epilogue_of(group, uses) if enabled else None
+            units.append(Unit(producer, list(group)))
+            if producer is not None:
+                absorbed.add(producer)
+        else:
+            units.append(Unit(node))
+    return [u for u in units if u.node is None or u.pointwise or u.node not in absorbed]
+
+
+def _groups(
+    graph: Graph, uses: dict[Value, list[Node | None]], enabled: bool, careful: set[Node]
+) -> dict[Node, list[Node]]:
+    """Every elementwise node's group, in execution order; nodes in `careful` join only after a trial compilation."""
     group_of: dict[Node, list[Node]] = {}
     for node in reversed(graph.nodes):
         if node.op not in OPERATORS:
@@ -73,7 +103,8 @@ def fuse(graph: Graph, enabled: bool = True) -> list[Unit]:
             and target is not None
             and all(group is target for group in groups)
             and same_shape(node.output, target[-1].output)
-            and _compiles([node, *target])
+            and len(target) < MAX_GROUP
+            and (_compiles([node, *target]) if node in careful else _fits(node, target))
         )
         if joins:
             assert target is not None
@@ -81,22 +112,40 @@ def fuse(graph: Graph, enabled: bool = True) -> list[Unit]:
             group_of[node] = target
         else:
             group_of[node] = [node]
-    position = {node: i for i, node in enumerate(graph.nodes)}
-    units: list[Unit] = []
-    absorbed: set[Node] = set()
-    for node in graph.nodes:
-        if node in group_of:
-            group = group_of[node]
-            group.sort(key=position.__getitem__)
-            if group[-1] is not node:
-                continue
-            producer = _epilogue_of(group, uses) if enabled else None
-            units.append(Unit(producer, list(group)))
-            if producer is not None:
-                absorbed.add(producer)
-        else:
-            units.append(Unit(node))
-    return [u for u in units if u.node is None or u.pointwise or u.node not in absorbed]
+    return group_of
+
+
+def _fits(node: Node, group: list[Node]) -> bool:
+    """Whether a group is likely to compile with `node` in front: the values alive at once leave room for temporaries."""
+    if len(group) == 1 and not _compiles(group):
+        return False
+    if not _compiles([node]):
+        return False
+    nodes = [node, *group]
+    inside = {n.output for n in nodes}
+    last: dict[object, int] = {}
+    first: dict[object, int] = {}
+    operands: set[Value] = set()
+    for i, n in enumerate(nodes):
+        for value in n.inputs:
+            number = scalar_of(value)
+            key: object = value if number is None else (value.dtype.name, repr(number))
+            first.setdefault(key, i)
+            last[key] = i
+            if value not in inside and number is None:
+                operands.add(value)
+        first[n.output] = i
+    if len(operands) > MAX_OPERANDS:
+        return False
+    change = [0] * (len(nodes) + 1)
+    for key, end in last.items():
+        change[first[key]] += 1
+        change[end] -= 1
+    alive = most = 0
+    for step in change:
+        alive += step
+        most = max(most, alive)
+    return most <= MAX_REGISTERS - TEMPORARIES
 
 
 def _compiles(nodes: list[Node]) -> bool:
@@ -104,7 +153,7 @@ def _compiles(nodes: list[Node]) -> bool:
         compiled = compile_program(nodes, [nodes[-1].output])
     except (TooManyRegisters, NotPointwise):
         return False
-    return len(compiled.operands) <= 16
+    return len(compiled.operands) <= MAX_OPERANDS
 
 
 def _epilogue_of(group: list[Node], uses: dict[Value, list[Node | None]]) -> Node | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from road import array, close, eager, ops_of, run, same, tensor
 
 import pappus as pp
 from pappus.export import Dim
-from pappus.export.lower.fuse import fuse
+from pappus.export.lower.fuse import MAX_GROUP, fuse
 from pappus.frontend.tensor import Tensor
 
 F = pp.nn.functional
@@ -175,3 +176,18 @@ def test_in_place_groups_are_noted() -> None:
     program = same(f, [array(3, 4)], sizes=[[array(9, 4)]], dynamic_shapes={"x": {0: Dim("n", max=9)}})
     assert "in place: add over softmax" in program.report()
     assert program.methods[0].plan.arena == 64
+
+
+def test_long_chains_are_cut_and_lowered_in_time() -> None:
+    def f(x: Tensor) -> Tensor:
+        for i in range(500):
+            x = pp.tanh(x * 1.01 + 0.001 * i)
+        return x
+
+    ep = pp.export.export(f, (tensor(4),))
+    start = time.perf_counter()
+    program = pp.export.lower(ep)
+    # Linear growth takes well under a second; trying every prefix took minutes.
+    assert time.perf_counter() - start < 20
+    assert all(len(n.attrs["fused"]) <= MAX_GROUP for n in program.graph.nodes) and len(program.graph.nodes) == 8
+    close(run(program, [array(4)]), eager(f, [array(4)]), 1e-5)
