@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from typing import Any
 
 import numpy as np
 import pytest
-from flex_reference import EXAMPLES, MASKS, agree, compare, leaf, operands, reference, values_and_grads
+from flex_reference import EXAMPLES, MASKS, ROOT, agree, compare, leaf, operands, reference, values_and_grads
 
 import pappus as pp
 from pappus.nn.attention.flex_attention import (
@@ -409,3 +410,10 @@ def test_against_torch(name: str) -> None:
     )
     np.testing.assert_allclose(out.detach().numpy(), expected.numpy(), atol=1e-5)
     np.testing.assert_allclose(lse.detach().numpy(), expected_lse.numpy() * math.log(2), atol=1e-5)
+
+
+def test_code_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "docs" / "flex-attention.md").read_text()
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(compile(code, "flex-attention.md", "exec"), {})
+    assert "██░░" in capsys.readouterr().out
