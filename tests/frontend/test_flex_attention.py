@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from flex_reference import EXAMPLES, MASKS, ROOT, agree, compare, leaf, operands, reference, values_and_grads
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import pappus as pp
+from pappus.frontend.flex_attention import tiles
 from pappus.nn.attention.flex_attention import (
     AuxRequest,
     create_block_mask,
@@ -75,8 +78,6 @@ def test_heads(heads: tuple[int, int], per: str) -> None:
 
 def test_heads_are_cut_into_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """More heads than fit a tile: small tiles give the same."""
-    from pappus.frontend.flex_attention import tiles
-
     monkeypatch.setattr(tiles, "_TILE", 300)
     monkeypatch.setattr(tiles, "_ROWS", 10)
     for heads in ((6, 6), (6, 2), (6, 1)):
@@ -352,6 +353,7 @@ def peak(length: int) -> float:
     return int(done.stdout) / 1024
 
 
+@pytest.mark.slow
 def test_memory_is_linear_in_the_length() -> None:
     small, middle, large = peak(256), peak(4096), peak(16384)
     assert large < 300, f"16k x 16k with a window of 256 needs {large:.0f} MB; one matrix of scores alone is 2048 MB"
@@ -417,3 +419,45 @@ def test_code_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(compile(code, "flex-attention.md", "exec"), {})
     assert "██░░" in capsys.readouterr().out
+
+
+def test_names_of_kernels() -> None:
+    from pappus.nn.attention import SDPBackend, sdpa_kernel
+
+    q, k, v = operands()
+    plain = flex_attention(q, k, v)
+    with sdpa_kernel([SDPBackend.MATH, SDPBackend.FLASH_ATTENTION], set_priority=True):
+        np.testing.assert_array_equal(plain.detach().numpy(), flex_attention(q, k, v).detach().numpy())
+    with pytest.raises(pp.PappusError, match="needs one SDPBackend or several, got 'flash'"), sdpa_kernel("flash"):
+        pass
+    torch = pytest.importorskip("torch")
+    for name, value in torch.nn.attention.SDPBackend.__members__.items():
+        assert int(SDPBackend[name]) == int(value.value)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_any_sizes(data: Any) -> None:
+    """Sizes, blocks, head groups, tile sizes and masks drawn at random, with a learned table."""
+    draw = data.draw
+    b, hkv, shared = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    q_len, kv_len = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    q, k, v = operands(b, hkv * shared, hkv, q_len, kv_len, draw(st.integers(1, 9)), draw(st.integers(1, 9)))
+    table = leaf(hkv * shared, q_len + kv_len)
+    shift, width, step = draw(st.integers(-5, 80)), draw(st.integers(1, 80)), draw(st.integers(2, 9))
+    per_batch, per_head = draw(st.booleans()), draw(st.booleans())
+
+    def mask_mod(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        moved = q_idx + shift + (3 * b if per_batch else 0) - (2 * h if per_head else 0)
+        return (moved >= kv_idx) & (moved - kv_idx < width) & (kv_idx % step != 1)
+
+    def score_mod(score: Any, b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+        return pp.tanh(score) * 2 + table[h, q_idx - kv_idx + kv_len - 1]
+
+    block = (draw(st.integers(1, 40)), draw(st.integers(1, 40)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiles, "_TILE", draw(st.sampled_from([64, 1000, 1 << 19])))
+        patch.setattr(tiles, "_ROWS", draw(st.sampled_from([5, 128])))
+        compare(
+            q, k, v, score_mod, mask_mod, (table,), block, b if per_batch else None, hkv * shared if per_head else None
+        )
