@@ -200,3 +200,18 @@ def test_attention_is_captured_for_any_batch_and_length(need_weights):
     assert not program.graph.guards
     ops = {node.op for node in program.graph.nodes}
     assert ("scaled_dot_product_attention" in ops) == (not need_weights)
+
+
+def test_a_transformer_runs_in_c_for_any_batch_and_length(tmp_path):
+    pp.manual_seed(0)
+    model = pp.nn.Transformer(EMBED, HEADS, 1, 1, 16, batch_first=True).eval()
+    n, s, t = (pp.export.Dim(name) for name in "nst")
+    example = (pp.randn(2, 5, EMBED), pp.randn(2, 4, EMBED))
+    program = pp.export.export(model, example, dynamic_shapes={"src": {0: n, 1: s}, "tgt": {0: n, 1: t}})
+    pp.export.lower(program).save(str(tmp_path / "model.pap"))
+    session = pp.runtime.load(str(tmp_path / "model.pap"))
+    for batch, source, target in ((2, 5, 4), (1, 1, 1), (3, 7, 2)):
+        xs = (pp.randn(batch, source, EMBED), pp.randn(batch, target, EMBED))
+        found = session(*(x.numpy() for x in xs))
+        found = found[0] if isinstance(found, (tuple, list)) else found
+        np.testing.assert_allclose(found, model(*xs).detach().numpy(), rtol=1e-4, atol=1e-5)

@@ -13,6 +13,8 @@ from collections import OrderedDict, defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pappus as pp
 from pappus import nn
@@ -174,6 +176,28 @@ def test_a_checkpoint_resumes_training(tmp_path):
     assert found["epoch"] == 5 and run(*again, 8) == expected
 
 
+KEYS = st.one_of(st.text(max_size=5), st.integers(), st.booleans(), st.none())
+NUMBERS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
+SHAPES = st.lists(st.integers(0, 3), max_size=3)
+TENSORS = st.builds(lambda dtype, shape: pp.ones(*shape).to(getattr(pp, dtype)), st.sampled_from(DTYPES), SHAPES)
+OBJECTS = st.recursive(
+    st.one_of(NUMBERS, TENSORS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.lists(inner, max_size=3).map(tuple), st.dictionaries(KEYS, inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(OBJECTS)
+def test_whatever_is_saved_comes_back(obj):
+    file = io.BytesIO()
+    pp.save(obj, file)
+    file.seek(0)
+    same(pp.load(file), obj)
+
+
 # -- other readers and writers ------------------------------------------------------------------
 
 
@@ -243,6 +267,7 @@ class Thing:
         ({"f": len}, r"\['f'\] is a builtin_function_or_method"),
         ({"s": {1, 2}}, r"\['s'\] is a set"),
         ({(1, 2): 3}, r"key \(1, 2\)"),
+        ({"n": {math.nan: 3}}, r"\['n'\] has the key nan"),
         ({"c": np.zeros(2, np.complex64)}, "complex64"),
         ({"o": np.array([object()])}, "object"),
     ],
