@@ -116,7 +116,7 @@ def _groups(
 
 
 def _fits(node: Node, group: list[Node]) -> bool:
-    """Whether a group is likely to compile with `node` in front: the values alive at once leave room for temporaries."""
+    """Whether a group likely compiles with `node` in front: the values alive at once leave room for temporaries."""
     if len(group) == 1 and not _compiles(group):
         return False
     if not _compiles([node]):

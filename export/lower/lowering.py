@@ -233,6 +233,8 @@ _LIKE = {
 def _why_not(node: Node) -> str:
     expansion = EXPANSIONS.get(node.op)
     reason = expansion.reason(node.args, node.attrs) if expansion is not None else None
+    if node.op.startswith("linalg_"):
+        return "solving and factorizing matrices have no kernels yet; do it before export, or outside the program"
     return reason or _NO_KERNEL.get(_LIKE.get(node.op, node.op), "no kernel yet")
 
 

@@ -34,7 +34,12 @@ UNSUPPORTED = {
     "scatter_add": "writing by index has no kernel yet",
     "sort": "sort and topk have no kernel yet",
     "topk": "sort and topk have no kernel yet",
-}
+} | {
+    f"linalg_{name}": "solving and factorizing matrices have no kernels yet"
+    for name in (
+        "cholesky", "det", "eigh", "inv", "lu_factor", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+    )
+}  # fmt: skip
 # Operators some of whose samples are refused.
 PARTLY = {("convolution", 6): "three-dimensional convolutions", ("index", 2): "several index tensors"}
 # The shape of the result depends on the values: capture refuses it.
