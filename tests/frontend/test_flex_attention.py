@@ -380,9 +380,8 @@ def test_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in MASKS if n != "documents"])
-def test_against_torch(name: str) -> None:
+def test_against_torch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
-    from torch._higher_order_ops.flex_attention import math_attention
     from torch.nn.attention import flex_attention as theirs
 
     translated = {
@@ -406,12 +405,13 @@ def test_against_torch(name: str) -> None:
         q, k, v, EXAMPLES.alibi(tensor_slopes), ours_mask, enable_gqa=True, return_lse=True
     )
     tq, tk, tv = (torch.from_numpy(t.detach().numpy()) for t in (q, k, v))
-    # torch's eager path, which flex_attention itself reaches through torch.compile only.
-    expected, expected_lse, _ = math_attention(
-        tq, tk, tv, lambda s, b, h, i, j: s - torch_slopes[h] * (i - j).abs(), torch_mask.as_tuple(), 8**-0.5, {}
+    monkeypatch.setattr(theirs, "_FLEX_ATTENTION_DISABLE_COMPILE_DEBUG", True)  # else it compiles
+    expected, aux = theirs.flex_attention(
+        tq, tk, tv, lambda s, b, h, i, j: s - torch_slopes[h] * (i - j).abs(), torch_mask, enable_gqa=True,
+        return_aux=theirs.AuxRequest(lse=True),
     )
     np.testing.assert_allclose(out.detach().numpy(), expected.numpy(), atol=1e-5)
-    np.testing.assert_allclose(lse.detach().numpy(), expected_lse.numpy() * math.log(2), atol=1e-5)
+    np.testing.assert_allclose(lse.detach().numpy(), aux.lse.numpy(), atol=1e-5)
 
 
 def test_code_of_the_documentation(capsys: pytest.CaptureFixture[str]) -> None:
