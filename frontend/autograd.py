@@ -1,7 +1,7 @@
 """The backward pass: walk the tape from the newest node to the oldest and add up gradients.
 
-Nodes are numbered in the order they were made, and a node is always newer than the ones that made its operands, so taking
-the newest first is a topological order: when a node's turn comes, its gradient is complete.
+Nodes are numbered in the order they were made, and a node is always newer than the ones that made its operands, so
+taking the newest first is a topological order: when a node's turn comes, its gradient is complete.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _decorated(function: Callable[..., Any], mode: Callable[[], Any]) -> Callabl
     return run
 
 
-class set_grad_enabled:  # noqa: N801 - torch's name
+class set_grad_enabled:
     """Switch recording on or off: at once when called, until the end of a `with` block, or for a decorated function."""
 
     def __init__(self, mode: bool) -> None:
@@ -118,7 +118,7 @@ class _GradMode:
         return _decorated(function, type(self))
 
 
-class no_grad(_GradMode):  # noqa: N801 - torch's name
+class no_grad(_GradMode):
     """Record nothing: results do not require grad. As `with pp.no_grad():` or `@pp.no_grad()`.
 
     >>> import pappus as pp
@@ -129,13 +129,13 @@ class no_grad(_GradMode):  # noqa: N801 - torch's name
     """
 
 
-class enable_grad(_GradMode):  # noqa: N801 - torch's name
+class enable_grad(_GradMode):
     """Record again inside `no_grad`. As `with pp.enable_grad():` or `@pp.enable_grad()`."""
 
     _value = True
 
 
-class inference_mode(_GradMode):  # noqa: N801 - torch's name
+class inference_mode(_GradMode):
     """The same as `no_grad`, under the name PyTorch code uses for evaluation."""
 
     def __new__(cls, mode: Any = True) -> Any:
@@ -172,7 +172,8 @@ def _seed(output: Tensor, gradient: Tensor | None, what: str) -> Tensor:
         raise ArgumentError(f"{what}: gradient must be a Tensor, got {type(gradient).__name__}")
     if tuple(gradient._data.shape) != tuple(output._data.shape):
         raise ShapeError(
-            f"{what}: gradient has shape {list(gradient.shape)} but the tensor has {list(output.shape)}; they must be equal"
+            f"{what}: gradient has shape {list(gradient.shape)} but the tensor has {list(output.shape)}; they "
+            "must be equal"
         ).at(None, user_location())
     return gradient if gradient.dtype is output.dtype else gradient.to(output.dtype)
 
@@ -188,7 +189,8 @@ def _require(output: Tensor, what: str) -> None:
         else "no operand required grad, or it was computed under no_grad() or from detach()ed tensors"
     )
     raise AutogradError(
-        f"{what}: this tensor does not require grad: {reason}. Set requires_grad=True on the inputs you want gradients for"
+        f"{what}: this tensor does not require grad: {reason}. Set requires_grad=True on the inputs you want "
+        "gradients for"
     ).at(None, user_location())
 
 
@@ -380,7 +382,8 @@ def _reach(roots: Sequence[Node], wanted: Sequence[Tensor]) -> set[Node]:
 
 
 class _Changed(Tensor):
-    """Stands for a saved tensor that was changed since: it has a shape and a type, and raises when its numbers are used."""
+    """Stands for a saved tensor that was changed since: it has a shape and a type, and raises when its numbers are
+    used."""
 
     _why: InplaceError
     _meta: Any
@@ -408,7 +411,8 @@ def _changed(node: Node, what: str, meta: Any, storage: Any, requires_grad: bool
     out._meta = meta
     out._requires_grad = requires_grad
     out._why = InplaceError(
-        f"{node.op.name}() at {node.location} saved {what} for the gradient; {by}() at {place} then changed it in place. "
+        f"{node.op.name}() at {node.location} saved {what} for the gradient; {by}() at {place} then changed "
+        "it in place. "
         "Use the out-of-place operator there (y = y + 1 instead of y += 1), or clone() the tensor first"
     ).at(None, user_location())  # type: ignore[assignment]
     return out
@@ -431,7 +435,8 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
         first = f" by the backward at {line_of(node.freed)}" if isinstance(node.freed, tuple) else ""
         raise AutogradError(
             f"backward a second time through {op.name}() from {node.location}: what it saved was released{first}. "
-            "Pass retain_graph=True to the first backward, or compute the loss again; if the loop carries a tensor from "
+            "Pass retain_graph=True to the first backward, or compute the loss again; if the loop carries a "
+            "tensor from "
             "one step to the next, detach() it"
         ).at(None, user_location())
     if type(node) is not Node:  # a Function: the user's own backward
@@ -445,7 +450,8 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
     ]
     if op.multi:
         g: Any = tuple(
-            slots[i] if i in slots else _zeros(shape, dtype) for i, (shape, dtype) in enumerate(node.metas or [_meta(slots)])
+            slots[i] if i in slots else _zeros(shape, dtype)
+            for i, (shape, dtype) in enumerate(node.metas or [_meta(slots)])
         )
     else:
         g = slots[0]
@@ -481,7 +487,8 @@ def _pairs(found: Sequence[Any], inputs: Sequence[Any]) -> Iterator[tuple[Any, A
 
 
 def _results(node: Node, g: Any, create_graph: bool) -> Any:
-    """The node's results for its vjp; where they were not saved, the gradients, which have the same shapes and types."""
+    """The node's results for its vjp; where they were not saved, the gradients, which have the same shapes and
+    types."""
     if node.outs is None:
         return g
     outs = []
@@ -526,7 +533,9 @@ def _by_decomposition(node: Node, g: Any, inputs: Sequence[Any], create_graph: b
     seeds = list(g) if isinstance(g, tuple) else [g]
     some = [(o, s) for o, s in zip(outs, seeds, strict=True) if o._requires_grad]
     found = iter(
-        grad([o for o, _ in some], wanted, [s for _, s in some], create_graph=create_graph, allow_unused=True) if some else ()
+        grad([o for o, _ in some], wanted, [s for _, s in some], create_graph=create_graph, allow_unused=True)
+        if some
+        else ()
     )
     given = {id(p): f for p, f in zip(wanted, found, strict=False)}
     return [

@@ -1,8 +1,8 @@
 """The one door: every operator call, and every in-place write, goes through here.
 
-`call(op, args, attrs)` hands the call to the innermost `Mode` of this thread (capture, fake-quantize, profile ...), or, when
-there is none, runs it: take the arrays, run the kernel, wrap the result, and write a tape node if a gradient is wanted.
-Nothing else intercepts operators.
+`call(op, args, attrs)` hands the call to the innermost `Mode` of this thread (capture, fake-quantize, profile ...), or,
+when there is none, runs it: take the arrays, run the kernel, wrap the result, and write a tape node if a gradient is
+wanted. Nothing else intercepts operators.
 """
 
 from __future__ import annotations
@@ -24,8 +24,17 @@ if TYPE_CHECKING:
     from .opdef import OpDef
 
 __all__ = [
-    "Mode", "assign", "call", "current_mode", "eager_assign", "eager_call", "infer", "record", "user_frame", "user_location",
-]  # fmt: skip
+    "Mode",
+    "assign",
+    "call",
+    "current_mode",
+    "eager_assign",
+    "eager_call",
+    "infer",
+    "record",
+    "user_frame",
+    "user_location",
+]
 
 Result = Any  # Tensor | tuple[Tensor, ...]; Any because operators are called dynamically
 
@@ -33,8 +42,8 @@ Result = Any  # Tensor | tuple[Tensor, ...]; Any because operators are called dy
 class Mode:
     """Something that sees operator calls before they run; `with mode:` puts it on top of this thread's stack.
 
-    While one of its methods runs, the modes below it are current, so that calling an operator there reaches them (and in
-    the end the eager engine); `with self:` inside a method sends nested calls to this mode again.
+    While one of its methods runs, the modes below it are current, so that calling an operator there reaches them (and
+    in the end the eager engine); `with self:` inside a method sends nested calls to this mode again.
     """
 
     _outer: list[Any]
@@ -113,8 +122,8 @@ def _compose(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
 
 
 # -- floating-point warnings ----------------------------------------------------------------------
-# Division by zero and overflow give inf and nan, as IEEE says, without numpy's warnings. Entering np.errstate costs 0.7 us
-# per call; setting its context variable to a prepared value costs a tenth of that.
+# Division by zero and overflow give inf and nan, as IEEE says, without numpy's warnings. Entering np.errstate costs 0.7
+# us per call; setting its context variable to a prepared value costs a tenth of that.
 
 try:
     from numpy._core.umath import _extobj_contextvar as _errors
@@ -181,10 +190,17 @@ def _wrap(array: Any) -> Tensor:
 
 
 def _explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> None:
-    """Raise the error the user should see: the shape rule's if it has one, else the kernel's, with operands and line."""
-    if any(isinstance(a._data, SymbolicArray) for arg in args for a in (arg if type(arg) is list else [arg]) if a is not None):
+    """Raise the error the user should see: the shape rule's if it has one, else the kernel's, with operands and
+    line."""
+    if any(
+        isinstance(a._data, SymbolicArray)
+        for arg in args
+        for a in (arg if type(arg) is list else [arg])
+        if a is not None
+    ):
         raise CaptureError(
-            f"{op.name}: an operand was kept from an export, which ended before its value was computed. forward must not keep "
+            f"{op.name}: an operand was kept from an export, which ended before its value was computed. forward "
+            "must not keep "
             "tensors in attributes; return them, or copy them into a buffer (self.register_buffer)"
         ).at(op.name, user_location()) from None
     if not isinstance(error, PappusError):
@@ -339,7 +355,8 @@ def check_assign(target: Tensor, value: Tensor, by: str) -> None:
 
 
 def _forgotten(target: Tensor, value: Tensor) -> Tensor:
-    """`value` with a history that sends a gradient of zero to what `target` was: it keeps requiring grad, as in PyTorch."""
+    """`value` with a history that sends a gradient of zero to what `target` was: it keeps requiring grad, as in
+    PyTorch."""
     from .opdef import OPS
 
     return OPS["where"](Tensor._from_data(np.ones((), np.bool_)), value, target)  # type: ignore[no-any-return]
@@ -418,7 +435,8 @@ def list_arg(op: OpDef, name: str, value: Any) -> list[Any]:
 
 
 def misuse(op: OpDef, extra: tuple[Any, ...], unknown: dict[str, Any], known: dict[str, Any]) -> Any:
-    """A call whose arguments do not fit the schema: tried again under other spellings, else refused with the signature."""
+    """A call whose arguments do not fit the schema: tried again under other spellings, else refused with the
+    signature."""
     schema = op.schema
     names = [p.name for p in schema.params]
     positional = [p.name for p in schema.params if not p.kw_only]

@@ -212,7 +212,7 @@ def can_cast(source: DType, target: DType) -> bool:
     return source.category <= target.category
 
 
-class finfo:  # noqa: N801 - torch's name
+class finfo:
     """Limits of a floating-point type: `min`, `max`, `eps`, `tiny`, `smallest_normal`, `bits`, `dtype`."""
 
     def __init__(self, dtype: DType | None = None) -> None:
@@ -226,7 +226,7 @@ class finfo:  # noqa: N801 - torch's name
         self.resolution = float(f"1e-{info.precision}")
 
 
-class iinfo:  # noqa: N801 - torch's name
+class iinfo:
     """Limits of an integer type: `min`, `max`, `bits`, `dtype`."""
 
     def __init__(self, dtype: DType) -> None:

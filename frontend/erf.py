@@ -6,9 +6,15 @@ from typing import Any
 
 import numpy as np
 
-# Rational minimax approximations in three ranges (W. J. Cody, "Rational Chebyshev approximations for the error function",
-# Mathematics of Computation 23, 1969), with relative error below 1e-15. Highest power first.
-_P1 = (1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3)
+# Rational minimax approximations in three ranges (W. J. Cody, "Rational Chebyshev approximations for the error
+# function", Mathematics of Computation 23, 1969), with relative error below 1e-15. Highest power first.
+_P1 = (
+    1.85777706184603153e-1,
+    3.16112374387056560e0,
+    1.13864154151050156e2,
+    3.77485237685302021e2,
+    3.20937758913846947e3,
+)
 _Q1 = (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3)
 _P2 = (
     2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1, 2.98635138197400131e2,
@@ -19,9 +25,13 @@ _Q2 = (
     3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
 )  # fmt: skip
 _P3 = (
-    1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2,
+    1.63153871373020978e-2,
+    3.05326634961232344e-1,
+    3.60344899949804439e-1,
+    1.25781726111229246e-1,
+    1.60837851487422766e-2,
     6.58749161529837803e-4,
-)  # fmt: skip
+)
 _Q3 = (
     1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
     2.33520497626869185e-3,
@@ -104,7 +114,9 @@ def erfinv_array(x: Any) -> Any:
     central, outer = _poly(CENTRAL, w - 2.5), _poly(OUTER, np.sqrt(np.maximum(w, 5.0)) - 3)
     y = np.where(w < 5, central, outer) * wide
     for _ in range(4):
-        error = np.where(np.abs(wide) < 0.5, erf_array(y) - wide, np.sign(y) * ((1 - np.abs(wide)) - erfc_array(np.abs(y))))
+        error = np.where(
+            np.abs(wide) < 0.5, erf_array(y) - wide, np.sign(y) * ((1 - np.abs(wide)) - erfc_array(np.abs(y)))
+        )
         step = error / (2 * _RSQRT_PI * np.exp(-y * y))
         y = y - step / (1 + y * step)
     return np.where(np.abs(wide) == 1, np.copysign(np.inf, wide), y).astype(x.dtype)

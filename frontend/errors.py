@@ -11,8 +11,8 @@
     `-- CaptureError      Python that cannot become a graph         (RuntimeError)
 
 Each also inherits from the builtin that PyTorch raises in the same place, so `except RuntimeError` keeps working.
-A message says what was attempted, on which shapes and types, which rule was broken and the way out; the operator and the
-user's line are put in front when the error leaves `dispatch.call`.
+A message says what was attempted, on which shapes and types, which rule was broken and the way out; the operator and
+the user's line are put in front when the error leaves `dispatch.call`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""`x[...]` and `x[...] = v`: basic indexing through views, advanced indexing through the operators index and index_put."""
+"""`x[...]` and `x[...] = v`: basic indexing through views, advanced indexing through the operators index and
+index_put."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def _normalise(x: Tensor, index: Any) -> list[Any]:
     out: list[Any] = []
     used = 0
     for item in items:
-        if isinstance(item, (list, np.ndarray)) or (isinstance(item, (tuple, range))):
+        if isinstance(item, (list, np.ndarray, tuple, range)):
             item = _as_tensor(item)
         if isinstance(item, np.integer):
             item = int(item)
@@ -42,7 +43,8 @@ def _normalise(x: Tensor, index: Any) -> list[Any]:
             if not isinstance(item, (int, slice, SymInt)):
                 if not hasattr(item, "__index__"):
                     raise ArgumentError(
-                        f"cannot index with {type(item).__name__}; use ints, slices, None, ..., lists or integer/bool tensors"
+                        f"cannot index with {type(item).__name__}; use ints, slices, None, ..., lists or "
+                        "integer/bool tensors"
                     )
                 item = item.__index__()
             used += 1
@@ -59,7 +61,9 @@ def _normalise(x: Tensor, index: Any) -> list[Any]:
 def _as_tensor(item: Any) -> Tensor:
     from . import ops
 
-    array = np.asarray([int(i) if isinstance(i, Tensor) else i for i in item] if isinstance(item, (list, tuple)) else item)
+    array = np.asarray(
+        [int(i) if isinstance(i, Tensor) else i for i in item] if isinstance(item, (list, tuple)) else item
+    )
     if array.size == 0:
         array = array.astype(np.int64)
     return ops.tensor(array)  # type: ignore[no-any-return]
@@ -89,7 +93,8 @@ def _basic(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
                 for d in range(item.ndim):
                     if not item.is_symbolic and item.shape[d] != x.shape[dim + d]:
                         raise DimError(
-                            f"bool index of shape {list(item.shape)} does not fit dimensions {dim}.. of shape {list(x.shape)}"
+                            f"bool index of shape {list(item.shape)} does not fit dimensions {dim}.. of shape "
+                            f"{list(x.shape)}"
                         )
                 for part in ops.unbind(ops.nonzero(item), 1):
                     advanced.append(part)
@@ -139,12 +144,15 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     positions, advanced = _basic(ops.arange(x.shape.numel()).view(x.shape), items)
     if any(a is not None for a in advanced):
         positions = ops.index(positions, advanced)
-    flat = ops.index_put(ops.view(x, (-1,)), [ops.reshape(positions, (-1,))], ops.reshape(_shaped(value, positions), (-1,)))
+    flat = ops.index_put(
+        ops.view(x, (-1,)), [ops.reshape(positions, (-1,))], ops.reshape(_shaped(value, positions), (-1,))
+    )
     assign(x, ops.view(flat, x.shape), "__setitem__")
 
 
 def _shaped(value: Tensor, target: Tensor) -> Tensor:
-    """`value` broadcast to the shape of `target`; leading sizes of 1 that it has too many are dropped, as numpy does."""
+    """`value` broadcast to the shape of `target`; leading sizes of 1 that it has too many are dropped, as numpy
+    does."""
     from . import ops
 
     while value.ndim > target.ndim and value.shape[0] == 1:

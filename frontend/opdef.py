@@ -3,9 +3,9 @@
 `operator(schema, doc=..., shape=..., eager=..., vjp=..., decompose=...)` declares one and returns its public function.
 Hooks are plain functions:
 
-    shape(*specs, **attrs) -> Spec            checks arguments and gives the result's shape and type (sizes may be SymInt)
-    eager(xp, *arrays, **attrs) -> array      the kernel, on the array module `xp` (numpy)
-    vjp(g, out, *inputs, **attrs) -> grads    the gradient, in operators; one entry per tensor argument, None for "no gradient"
+    shape(*specs, **attrs) -> Spec            checks arguments and gives the result's shape and type (sizes may be
+    SymInt) eager(xp, *arrays, **attrs) -> array      the kernel, on the array module `xp` (numpy) vjp(g, out, *inputs,
+    **attrs) -> grads    the gradient, in operators; one entry per tensor argument, None for "no gradient"
     decompose(*tensors, **attrs) -> Tensor    the same thing in smaller operators
 
 `vjp` may name a parameter with a leading underscore (`_out`, `_a`) to say that it needs only its shape and type: the
@@ -52,8 +52,9 @@ class OpDef:
     """One operator: its schema, the hooks described in this module, and facts other stages use.
 
     `view` says that the result shares memory with the first argument; `check` that the shape rule runs before the eager
-    kernel (else only when the kernel fails); `differentiable` is False where a gradient makes no sense; `onnx`, `kernel` and
-    `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into; `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs").
+    kernel (else only when the kernel fails); `differentiable` is False where a gradient makes no sense; `onnx`,
+    `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
+    `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs").
     """
 
     def __init__(self, schema: Schema, doc: str, **hooks: Any) -> None:

@@ -1,8 +1,9 @@
 """Operator signatures: `softmax(Tensor self, int dim=-1, *, dtype? dtype=None) -> Tensor`, parsed once.
 
-Types are `Tensor`, `Tensor?`, `Tensor[]`, `Tensor|Scalar` (a Python number becomes a 0-d tensor), `int`, `int[]` (one int is
-accepted), `int[2]` (one int is repeated), `float`, `bool`, `str`, `Scalar`, `dtype`, `any`; `?` after a type admits None.
-A schema also writes the argument-checking front of its operator: a plain Python function with the same signature.
+Types are `Tensor`, `Tensor?`, `Tensor[]`, `Tensor|Scalar` (a Python number becomes a 0-d tensor), `int`, `int[]` (one
+int is accepted), `int[2]` (one int is repeated), `float`, `bool`, `str`, `Scalar`, `dtype`, `any`; `?` after a type
+admits None. A schema also writes the argument-checking front of its operator: a plain Python function with the same
+signature.
 """
 
 from __future__ import annotations
@@ -234,12 +235,15 @@ def respell(params: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
 def check_call(name: str, signature: str, params: Sequence[tuple[str, bool]], count: int, given: Sequence[str]) -> None:
     """Refuse a call of `name` with `count` positional arguments and the keywords `given` that does not fit `params`.
 
-    `params` are (name, is required) of the positional parameters, then those of the keyword-only ones after ("*", False).
+    `params` are (name, is required) of the positional parameters, then those of the keyword-only ones after ("*",
+    False).
     """
     at = params.index(("*", False)) if ("*", False) in params else len(params)
     names = [p for p, _ in params if p != "*"]
     if count > at:
-        raise ArgumentError(f"{name}: takes at most {at} positional arguments, got {count}; the signature is {signature}")
+        raise ArgumentError(
+            f"{name}: takes at most {at} positional arguments, got {count}; the signature is {signature}"
+        )
     for word in given:
         if word not in names:
             near = difflib.get_close_matches(word, names, 1)

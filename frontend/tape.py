@@ -1,4 +1,5 @@
-"""The tape: what a forward pass leaves behind for the backward pass, and the per-thread state that says whether it does.
+"""The tape: what a forward pass leaves behind for the backward pass, and the per-thread state that says whether it
+does.
 
 Nothing here knows operators or tensors; `dispatch` writes nodes and `autograd` walks them.
 """
@@ -86,15 +87,27 @@ class Ghost:
 class Node:
     """One recorded operator call.
 
-    `args` are the operands as given (tensors, ghosts, None, or lists of them), `edges` one `(Node or leaf, index)` or None
-    per tensor of the flattened operands, `versions` the storage versions at the time. `outs` are the arrays of the results
-    (None if the gradient does not need them), never the tensors, so that the tape holds no reference cycle.
+    `args` are the operands as given (tensors, ghosts, None, or lists of them), `edges` one `(Node or leaf, index)` or
+    None per tensor of the flattened operands, `versions` the storage versions at the time. `outs` are the arrays of the
+    results (None if the gradient does not need them), never the tensors, so that the tape holds no reference cycle.
     """
 
     __slots__ = (
-        "__weakref__", "args", "attrs", "edges", "freed", "hooks", "metas", "op", "out_storages", "out_versions", "outs",
-        "place", "seq", "versions",
-    )  # fmt: skip
+        "__weakref__",
+        "args",
+        "attrs",
+        "edges",
+        "freed",
+        "hooks",
+        "metas",
+        "op",
+        "out_storages",
+        "out_versions",
+        "outs",
+        "place",
+        "seq",
+        "versions",
+    )
 
     def __init__(self, op: Any, args: Any, attrs: dict[str, Any], edges: list[Any], versions: list[int]) -> None:
         self.op = op

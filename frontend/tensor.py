@@ -68,8 +68,8 @@ _CPU = Device("cpu")
 class Tensor:
     """An n-dimensional array that operators act on and gradients flow through.
 
-    Made by `pp.tensor(data)`, `pp.zeros(...)`, `pp.from_numpy(array)` and by every operator. Attributes: `shape`, `dtype`,
-    `device`, `requires_grad`, `grad` (filled by `backward()`), `grad_fn`, `is_leaf`.
+    Made by `pp.tensor(data)`, `pp.zeros(...)`, `pp.from_numpy(array)` and by every operator. Attributes: `shape`,
+    `dtype`, `device`, `requires_grad`, `grad` (filled by `backward()`), `grad_fn`, `is_leaf`.
 
     >>> import pappus as pp
     >>> x = pp.tensor([1.0, 2.0], requires_grad=True)
@@ -129,7 +129,8 @@ class Tensor:
         def __setitem__(self, index: Any, value: Any) -> None: ...
 
     def __init__(self, data: Any = None, *, dtype: Any = None, requires_grad: bool = False) -> None:
-        """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see `pp.tensor`."""
+        """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see
+        `pp.tensor`."""
         if isinstance(data, Tensor):
             self._data = data._data
         else:
@@ -265,7 +266,9 @@ class Tensor:
         if not spec:
             return repr(self)
         if self._data.shape:
-            raise ArgumentError(f"format {spec!r} is for a 0-d tensor, this one has shape {list(self.shape)}; format an element")
+            raise ArgumentError(
+                f"format {spec!r} is for a 0-d tensor, this one has shape {list(self.shape)}; format an element"
+            )
         return format(self.item(), spec)
 
     # -- numbers out --------------------------------------------------------------------------------
@@ -331,7 +334,9 @@ class Tensor:
 
     def __index__(self) -> int:
         if self.dtype.is_floating_point:
-            raise DTypeError(f"only an integer tensor can be an index, this one is {self.dtype}; use int(t) or t.long()")
+            raise DTypeError(
+                f"only an integer tensor can be an index, this one is {self.dtype}; use int(t) or t.long()"
+            )
         return int(self.__one("int()"))
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -352,7 +357,9 @@ class Tensor:
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
         if value and not self.dtype.is_floating_point:
-            raise DTypeError(f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()")
+            raise DTypeError(
+                f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()"
+            )
         if not value and self._node is not None:
             raise AutogradError("requires_grad can be switched off only for leaf tensors; use x = x.detach() instead")
         self._requires_grad = bool(value)
@@ -420,7 +427,11 @@ class Tensor:
         return self
 
     def backward(
-        self, gradient: Tensor | None = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
     ) -> None:
         """Add this tensor's gradient to `.grad` of the leaves it was made from; see `pp.autograd.backward`."""
         from . import autograd
@@ -450,7 +461,8 @@ class Tensor:
         return self._retain
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
-        """Call `hook(grad)` when this tensor's gradient is complete; what it returns, if not None, replaces the gradient."""
+        """Call `hook(grad)` when this tensor's gradient is complete; what it returns, if not None, replaces the
+        gradient."""
         if not self._requires_grad:
             raise AutogradError("register_hook() on a tensor that does not require grad; call x.requires_grad_() first")
         if self._node is None:

@@ -1,4 +1,5 @@
-"""The methods of Tensor that come from operators: one per operator whose first parameter is `self`, and the in-place ones.
+"""The methods of Tensor that come from operators: one per operator whose first parameter is `self`, and the in-place
+ones.
 
 `install` runs once, when pappus.frontend.ops has loaded every operator.
 """
@@ -25,7 +26,8 @@ def write(target: Tensor, value: Tensor, by: str) -> Tensor:
     if value.dtype is not target.dtype:
         if not can_cast(value.dtype, target.dtype):
             raise DTypeError(
-                f"{by}: the result has type {value.dtype.name} and cannot be stored in place in a {target.dtype.name} tensor; "
+                f"{by}: the result has type {value.dtype.name} and cannot be stored in place in a "
+                f"{target.dtype.name} tensor; "
                 f"use the out-of-place operator, or convert first with .to(pappus.{value.dtype.name})"
             ).at(by, dispatch.user_location())
         from . import ops
@@ -39,9 +41,7 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
     """`x.view(2, 3)` besides `x.view((2, 3))`."""
 
     def method(self: Tensor, *items: Any, **kwargs: Any) -> Any:
-        if len(items) == 1 and not isinstance(items[0], (list, tuple)):
-            items = (items,)
-        elif len(items) > 1 and not isinstance(items[0], (list, tuple)):
+        if (len(items) == 1 and not isinstance(items[0], (list, tuple))) or (len(items) > 1 and not isinstance(items[0], (list, tuple))):
             items = (items,)
         elif not items and not kwargs:
             items = ((),)
@@ -52,7 +52,8 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _before(x: Tensor, op: Any) -> Tensor:
-    """`x` as an in-place operator sees it: where its numbers are needed for the gradient, a copy from before the change."""
+    """`x` as an in-place operator sees it: where its numbers are needed for the gradient, a copy from before the
+    change."""
     if not state.grad or (op is not None and not any(op.keeps)) or x.is_symbolic:
         return x
     old = Tensor._from_data(x._data.copy(), x._requires_grad)
@@ -105,16 +106,42 @@ def _binary(front: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _BINARY = {
-    "add": "add", "sub": "sub", "mul": "mul", "truediv": "div", "floordiv": "floor_divide", "mod": "remainder", "pow": "pow",
-    "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor",
-}  # fmt: skip
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "truediv": "div",
+    "floordiv": "floor_divide",
+    "mod": "remainder",
+    "pow": "pow",
+    "matmul": "matmul",
+    "and": "bitwise_and",
+    "or": "bitwise_or",
+    "xor": "bitwise_xor",
+}
 _COMPARE = {"eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt", "ge": "ge"}
 _ALIASES = {
-    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg", "absolute": "abs",
-    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arctan2": "atan2",
-    "arcsin": "asin", "arccos": "acos", "arctan": "atan", "swapdims": "swapaxes", "moveaxis": "movedim", "concat": "cat",
-    "concatenate": "cat", "clip": "clamp", "special_erf": "erf",
-}  # fmt: skip
+    "subtract": "sub",
+    "multiply": "mul",
+    "divide": "div",
+    "true_divide": "div",
+    "negative": "neg",
+    "absolute": "abs",
+    "greater": "gt",
+    "greater_equal": "ge",
+    "less": "lt",
+    "less_equal": "le",
+    "not_equal": "ne",
+    "arctan2": "atan2",
+    "arcsin": "asin",
+    "arccos": "acos",
+    "arctan": "atan",
+    "swapdims": "swapaxes",
+    "moveaxis": "movedim",
+    "concat": "cat",
+    "concatenate": "cat",
+    "clip": "clamp",
+    "special_erf": "erf",
+}
 
 
 def install() -> None:
@@ -127,7 +154,7 @@ def install() -> None:
         if front is not None:
             FUNCTIONS[name] = front
             setattr(ops, name, front)
-            if target in OPS and OPS[target].schema.params[0].name == "self" or target in METHODS:
+            if (target in OPS and OPS[target].schema.params[0].name == "self") or target in METHODS:
                 METHODS[name] = front
     for name, op in OPS.items():
         first = op.schema.params[0] if op.schema.params else None
@@ -186,7 +213,7 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     for item in given:
         if isinstance(item, Tensor):
             dtype = item.dtype
-        elif isinstance(item, (bool, type(None))) or isinstance(item, Device):
+        elif isinstance(item, (bool, type(None), Device)):
             continue
         elif isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps"):
             if not item.startswith("cpu"):
@@ -288,15 +315,33 @@ _EXTRA: dict[str, Any] = {
     "__pos__": _same,
     "__abs__": lambda self: OPS["abs"](self),
     "__invert__": lambda self: OPS["bitwise_not"](self),
-    "to": _to, "type": _type, "cpu": _same, "cuda": _cuda, "view": _view,
-    "float": _caster(dtypes.float32), "double": _caster(dtypes.float64), "half": _caster(dtypes.float16),
-    "bfloat16": _caster(dtypes.bfloat16), "long": _caster(dtypes.int64), "int": _caster(dtypes.int32),
-    "short": _caster(dtypes.int16), "char": _caster(dtypes.int8), "byte": _caster(dtypes.uint8), "bool": _caster(dtypes.bool_),
+    "to": _to,
+    "type": _type,
+    "cpu": _same,
+    "cuda": _cuda,
+    "view": _view,
+    "float": _caster(dtypes.float32),
+    "double": _caster(dtypes.float64),
+    "half": _caster(dtypes.float16),
+    "bfloat16": _caster(dtypes.bfloat16),
+    "long": _caster(dtypes.int64),
+    "int": _caster(dtypes.int32),
+    "short": _caster(dtypes.int16),
+    "char": _caster(dtypes.int8),
+    "byte": _caster(dtypes.uint8),
+    "bool": _caster(dtypes.bool_),
     "type_as": lambda self, other: _to(self, other.dtype),
-    "copy_": _copy_, "fill_": _fill_, "zero_": _zero_, "contiguous": _contiguous,
-    "new_zeros": _new(0), "new_ones": _new(1), "new_empty": _new(0),
+    "copy_": _copy_,
+    "fill_": _fill_,
+    "zero_": _zero_,
+    "contiguous": _contiguous,
+    "new_zeros": _new(0),
+    "new_ones": _new(1),
+    "new_empty": _new(0),
     "new_full": lambda self, size, value, dtype=None: _ops().full(size, value, dtype=dtype or self.dtype),
     "new_tensor": lambda self, data, dtype=None: _ops().tensor(data, dtype=dtype or self.dtype),
-    "T": property(_transposed), "mT": property(_matrix_transposed), "mH": property(_matrix_transposed),
+    "T": property(_transposed),
+    "mT": property(_matrix_transposed),
+    "mH": property(_matrix_transposed),
     "H": property(_matrix_transposed),
-}  # fmt: skip
+}

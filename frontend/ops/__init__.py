@@ -1,8 +1,9 @@
-"""Every operator as a function: `ops.<name>(*args, **kwargs)`; the definitions are in this package's modules, by family.
+"""Every operator as a function: `ops.<name>(*args, **kwargs)`; the definitions are in this package's modules, by
+family.
 
-A new operator is one `operator(...)` declaration in one of these files, a new family one new file: every module here whose
-name does not begin with an underscore is imported, and what it declares appears as a function, as `pappus.<name>`, and,
-where its first parameter is `self`, as a tensor method.
+A new operator is one `operator(...)` declaration in one of these files, a new family one new file: every module here
+whose name does not begin with an underscore is imported, and what it declares appears as a function, as
+`pappus.<name>`, and, where its first parameter is `self`, as a tensor method.
 """
 
 from __future__ import annotations

@@ -52,12 +52,15 @@ def wrap_dim(dim: Any, rank: int) -> int:
     """A dimension number in 0..rank-1 from one that may be negative; a 0-d tensor has dimension 0."""
     limit = max(rank, 1)
     if not -limit <= dim < limit:
-        raise DimError(f"dimension {dim} is out of range for a tensor of {rank} dimensions (expected {-limit}..{limit - 1})")
+        raise DimError(
+            f"dimension {dim} is out of range for a tensor of {rank} dimensions (expected {-limit}..{limit - 1})"
+        )
     return int(dim) % limit
 
 
 def wrap_dims(dims: Sequence[int] | None, rank: int) -> tuple[int, ...]:
-    """Dimension numbers in 0..rank-1, each at most once; None and () mean all. A 0-d tensor has none, though 0 is accepted."""
+    """Dimension numbers in 0..rank-1, each at most once; None and () mean all. A 0-d tensor has none, though 0 is
+    accepted."""
     if dims is None or len(dims) == 0:
         return tuple(range(rank))
     found = tuple(wrap_dim(d, rank) for d in dims)

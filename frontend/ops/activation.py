@@ -32,9 +32,13 @@ def _float_only(name: str) -> Callable[..., Spec]:
 
 
 def _activation(
-    schema: str, doc: str, kernel: Callable[..., Any] | None, vjp: Callable[..., Any] | None, decompose: Callable[..., Any],
+    schema: str,
+    doc: str,
+    kernel: Callable[..., Any] | None,
+    vjp: Callable[..., Any] | None,
+    decompose: Callable[..., Any],
     *attrs: dict[str, Any],
-) -> Callable[..., Any]:  # fmt: skip
+) -> Callable[..., Any]:
     name = schema.split("(")[0]
 
     def samples() -> list[Sample]:
@@ -43,7 +47,15 @@ def _activation(
 
     eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(as_float(x), **kw))
     return operator(
-        schema, doc, shape=_float_only(name), eager=eager, vjp=vjp, decompose=decompose, check=True, tags=TAGS, samples=samples
+        schema,
+        doc,
+        shape=_float_only(name),
+        eager=eager,
+        vjp=vjp,
+        decompose=decompose,
+        check=True,
+        tags=TAGS,
+        samples=samples,
     )
 
 
@@ -92,9 +104,12 @@ def _elu_vjp(g: Any, _out: Any, x: Any, alpha: float, scale: float, input_scale:
 
 elu = _activation(
     "elu(Tensor self, float alpha=1.0, float scale=1.0, float input_scale=1.0) -> Tensor",
-    "x where positive, alpha * (exp(x) - 1) elsewhere; scale and input_scale give selu and celu.", _elu_kernel, _elu_vjp, _elu,
+    "x where positive, alpha * (exp(x) - 1) elsewhere; scale and input_scale give selu and celu.",
+    _elu_kernel,
+    _elu_vjp,
+    _elu,
     {"alpha": 0.5},
-)  # fmt: skip
+)
 
 
 def _gelu_kernel(x: Any, approximate: str) -> Any:
@@ -126,10 +141,15 @@ def _gelu_shape(x: Any, approximate: str = "none") -> Spec:
 
 
 gelu = operator(
-    "gelu(Tensor self, *, str approximate='none') -> Tensor", "x times the normal distribution function of x.",
-    shape=_gelu_shape, eager=in_float32(lambda xp, x, approximate: _gelu_kernel(x, approximate)), vjp=_gelu_vjp, decompose=_gelu,
-    tags=TAGS, samples=lambda: [Sample((floats(2, 3),)), Sample((floats(2, 3),), {"approximate": "tanh"})],
-)  # fmt: skip
+    "gelu(Tensor self, *, str approximate='none') -> Tensor",
+    "x times the normal distribution function of x.",
+    shape=_gelu_shape,
+    eager=in_float32(lambda xp, x, approximate: _gelu_kernel(x, approximate)),
+    vjp=_gelu_vjp,
+    decompose=_gelu,
+    tags=TAGS,
+    samples=lambda: [Sample((floats(2, 3),)), Sample((floats(2, 3),), {"approximate": "tanh"})],
+)
 
 
 def _np_sigmoid(x: Any) -> Any:
@@ -182,9 +202,12 @@ def _mish_vjp(g: Any, _out: Any, x: Any) -> Any:
 
 
 mish = _activation(
-    "mish(Tensor self) -> Tensor", "x * tanh(softplus(x)).", lambda x: x * np.tanh(_softplus_kernel(x, 1.0, 20.0)), _mish_vjp,
+    "mish(Tensor self) -> Tensor",
+    "x * tanh(softplus(x)).",
+    lambda x: x * np.tanh(_softplus_kernel(x, 1.0, 20.0)),
+    _mish_vjp,
     lambda x: x * tanh(softplus(x)),
-)  # fmt: skip
+)
 logsigmoid = _activation(
     "logsigmoid(Tensor self) -> Tensor", "log(sigmoid(x)).", lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
     lambda g, _out, x: (g * sigmoid(-x),), lambda x: -softplus(-x),
@@ -198,20 +221,29 @@ hardshrink = _activation(
     lambda x, lambd=0.5: where(le(x.abs(), lambd), 0.0, x),
 )  # fmt: skip
 softshrink = _activation(
-    "softshrink(Tensor self, float lambd=0.5) -> Tensor", "x moved towards 0 by lambd, 0 where |x| <= lambd.", None, None,
+    "softshrink(Tensor self, float lambd=0.5) -> Tensor",
+    "x moved towards 0 by lambd, 0 where |x| <= lambd.",
+    None,
+    None,
     lambda x, lambd=0.5: x - _clamp(x, -lambd, lambd),
-)  # fmt: skip
+)
 threshold = _activation(
-    "threshold(Tensor self, float threshold=0.0, float value=0.0) -> Tensor", "x where above the threshold, value elsewhere.", None,
-    None, lambda x, threshold=0.0, value=0.0: where(gt(x, threshold), x, value), {"threshold": 0.1, "value": 2.0},
-)  # fmt: skip
+    "threshold(Tensor self, float threshold=0.0, float value=0.0) -> Tensor",
+    "x where above the threshold, value elsewhere.",
+    None,
+    None,
+    lambda x, threshold=0.0, value=0.0: where(gt(x, threshold), x, value),
+    {"threshold": 0.1, "value": 2.0},
+)
 
 
 def _prelu_shape(x: Any, weight: Any) -> Spec:
     count = weight.shape[0] if weight.shape else 1
     channels = x.shape[1] if len(x.shape) > 1 else 1
     if len(weight.shape) > 1 or (type(count) is int and count != 1 and count != channels):
-        raise ShapeError(f"prelu: weight of shape {list(weight.shape)} for {channels} channels; give one slope, or one per channel")
+        raise ShapeError(
+            f"prelu: weight of shape {list(weight.shape)} for {channels} channels; give one slope, or one per channel"
+        )
     return same(x)
 
 
@@ -222,10 +254,13 @@ def _prelu(x: Any, weight: Any) -> Any:
 
 
 prelu = operator(
-    "prelu(Tensor self, Tensor weight) -> Tensor", "x where positive, weight * x elsewhere; one weight, or one per channel.",
-    shape=_prelu_shape, decompose=_prelu, tags=("pointwise",),
+    "prelu(Tensor self, Tensor weight) -> Tensor",
+    "x where positive, weight * x elsewhere; one weight, or one per channel.",
+    shape=_prelu_shape,
+    decompose=_prelu,
+    tags=("pointwise",),
     samples=lambda: [Sample((floats(2, 3), floats(3, seed=2))), Sample((floats(2, 3, 2), floats(1, seed=2)))],
-)  # fmt: skip
+)
 
 
 def _glu_shape(x: Any, dim: int = -1) -> Spec:

@@ -35,9 +35,13 @@ def _attention_shape(
     if not sym_eq(key.shape[-2], value.shape[-2]):
         raise ShapeError(f"{name}: key and value must have the same length (dimension -2), got {_sizes(key, value)}")
     if is_causal and attn_mask is not None:
-        raise ArgumentError(f"{name}: attn_mask and is_causal=True exclude each other; put the causal mask into attn_mask")
+        raise ArgumentError(
+            f"{name}: attn_mask and is_causal=True exclude each other; put the causal mask into attn_mask"
+        )
     if attn_mask is not None and attn_mask.dtype.name != "bool" and attn_mask.dtype is not query.dtype:
-        raise DTypeError(f"{name}: Expected attn_mask dtype to be bool or {query.dtype.name}, got {attn_mask.dtype.name}")
+        raise DTypeError(
+            f"{name}: Expected attn_mask dtype to be bool or {query.dtype.name}, got {attn_mask.dtype.name}"
+        )
     if enable_gqa:
         heads, groups = query.shape[-3], key.shape[-3]
         if not is_symbolic(heads) and not is_symbolic(groups) and heads % groups:
@@ -92,7 +96,9 @@ def _attention_decompose(
 def _repeat_heads(x: Any, repeats: Any) -> Any:
     """(..., G, L, E) as (..., G * repeats, L, E), each head `repeats` times in a row."""
     *batch, groups, length, width = x.shape
-    return x.unsqueeze(-3).expand(*batch, groups, repeats, length, width).reshape(*batch, groups * repeats, length, width)
+    return (
+        x.unsqueeze(-3).expand(*batch, groups, repeats, length, width).reshape(*batch, groups * repeats, length, width)
+    )
 
 
 def _attention_samples() -> Iterator[Sample]:
@@ -109,9 +115,9 @@ scaled_dot_product_attention = operator(
     "bool is_causal=False, *, float? scale=None, bool enable_gqa=False) -> Tensor",
     """softmax(query @ key^T * scale + mask) @ value over the last two dimensions.
 
-    query (..., L, E), key (..., S, E), value (..., S, Ev) give (..., L, Ev); `scale` defaults to 1 / sqrt(E). A boolean mask
-    says where attention is allowed, a float mask is added. `is_causal` lets row i see columns 0 .. i. `enable_gqa` shares
-    each key head among several query heads.
+    query (..., L, E), key (..., S, E), value (..., S, Ev) give (..., L, Ev); `scale` defaults to 1 / sqrt(E). A boolean
+    mask says where attention is allowed, a float mask is added. `is_causal` lets row i see columns 0 .. i. `enable_gqa`
+    shares each key head among several query heads.
 
     >>> import pappus as pp
     >>> q = pp.ones(1, 2, 3, 4)

@@ -108,7 +108,9 @@ def _convolution_shape(
             padded = " x ".join(str(n + 2 * p) for n, p in zip(input.shape[2:], padding, strict=True))
             reach = " x ".join(str(d * (k - 1) + 1) for k, d in zip(weight.shape[2:], dilation, strict=True))
             if transposed:
-                raise ShapeError(f"convolution: Given input size {_sizes(input.shape)}, output size {size} is too small")
+                raise ShapeError(
+                    f"convolution: Given input size {_sizes(input.shape)}, output size {size} is too small"
+                )
             raise ShapeError(
                 f"convolution: Calculated padded input size per channel: ({padded}). Kernel size: ({reach}). "
                 "Kernel size can't be greater than actual input size; add padding or use a larger input"
@@ -158,7 +160,9 @@ def _convolution_vjp(
     if _needs(input):
         if transposed:
             grad_input = convolution(g, weight, None, **common)
-            for d, extra in enumerate(output_padding, 2):  # windows that begin in the output's padding belong to no input
+            for d, extra in enumerate(
+                output_padding, 2
+            ):  # windows that begin in the output's padding belong to no input
                 if extra:
                     grad_input = grad_input.narrow(d, 0, input.shape[d])
         else:
@@ -206,9 +210,9 @@ convolution = operator(
     """Cross-correlation of `input` (N, C, *spatial) with `weight` over 1 to 3 spatial dimensions.
 
     Plain: weight is (O, C / groups, *kernel) and out[n, o, p] = sum input[n, c, p * stride + k * dilation - padding] *
-    weight[o, c, k] + bias[o]. Transposed: weight is (C, O / groups, *kernel), and the result is the adjoint of the plain
-    form, with `output_padding` more elements at the far end. All tensors share one type. Raises ShapeError where channels,
-    groups or the kernel do not fit the input.
+    weight[o, c, k] + bias[o]. Transposed: weight is (C, O / groups, *kernel), and the result is the adjoint of the
+    plain form, with `output_padding` more elements at the far end. All tensors share one type. Raises ShapeError where
+    channels, groups or the kernel do not fit the input.
 
     >>> import pappus as pp
     >>> pp.convolution(pp.ones(1, 1, 3, 3), pp.ones(1, 1, 2, 2))
@@ -272,7 +276,8 @@ def _weight_grad_samples() -> Iterator[Sample]:
 convolution_weight_grad = operator(
     "convolution_weight_grad(Tensor input, Tensor grad_output, int[] kernel_size, int[] stride=[1], int[] padding=[0], "
     "int[] dilation=[1], int groups=1) -> Tensor",
-    """Gradient of `convolution` to its weight: (O, C / groups, *kernel_size) from input (N, C, *S), grad_output (N, O, *P).
+    """Gradient of `convolution` to its weight: (O, C / groups, *kernel_size) from input (N, C, *S), grad_output (N, O,
+    *P).
 
     out[o, c, k] = sum over n, p of input[n, c, p * stride + k * dilation - padding] * grad_output[n, o, p].
     """,
@@ -293,10 +298,13 @@ def _tuple(value: Any, spatial: int) -> tuple[Any, ...]:
 
 def _check_rank(name: str, input: Any, weight: Any, spatial: int) -> None:
     if weight.ndim != spatial + 2:
-        raise ShapeError(f"{name}: weight must have {spatial + 2} dimensions, got weight of size {_sizes(weight.shape)}")
+        raise ShapeError(
+            f"{name}: weight must have {spatial + 2} dimensions, got weight of size {_sizes(weight.shape)}"
+        )
     if input.ndim not in (spatial + 1, spatial + 2):
         raise ShapeError(
-            f"{name}: Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to {name}, but got input of "
+            f"{name}: Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to {name}, but "
+            "got input of "
             f"size: {_sizes(input.shape)}"
         )
 
@@ -411,5 +419,6 @@ def conv_transpose3d(
     input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
     groups: int = 1, dilation: Any = 1,
 ) -> Any:  # fmt: skip
-    """3-D transposed convolution of (N, C, D, H, W) with weight (C, O / groups, KD, KH, KW): the adjoint of `conv3d`."""
+    """3-D transposed convolution of (N, C, D, H, W) with weight (C, O / groups, KD, KH, KW): the adjoint of
+    `conv3d`."""
     return _conv_transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)

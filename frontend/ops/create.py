@@ -1,4 +1,5 @@
-"""Tensors from nothing and from Python data: full, arange, eye, linspace, `tensor`, `from_numpy` and their relatives."""
+"""Tensors from nothing and from Python data: full, arange, eye, linspace, `tensor`, `from_numpy` and their
+relatives."""
 
 from __future__ import annotations
 
@@ -57,10 +58,14 @@ def _arange_kernel(xp: Any, start: Any, end: Any, step: Any, dtype: Any) -> Any:
 
 
 _arange = operator(
-    "arange(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor", "start, start + step ... before end.",
-    shape=_arange_shape, eager=_arange_kernel, check=False, differentiable=False,
+    "arange(Scalar start, Scalar end, Scalar step=1, *, dtype? dtype=None) -> Tensor",
+    "start, start + step ... before end.",
+    shape=_arange_shape,
+    eager=_arange_kernel,
+    check=False,
+    differentiable=False,
     samples=lambda: [Sample((0, 5)), Sample((1, 9, 3)), Sample((0.0, 1.0, 0.25)), Sample((5, 0, -2))],
-)  # fmt: skip
+)
 
 
 def _finish(out: Any, requires_grad: bool) -> Any:
@@ -78,7 +83,13 @@ def sizes(args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 @function()
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, requires_grad: bool = False, device: Any = None, layout: Any = None
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+    device: Any = None,
+    layout: Any = None,
 ) -> Any:
     """A tensor of shape `size` filled with `fill_value`; its type is that of the number unless given."""
     return _finish(_full(size, fill_value, dtype=dtype), requires_grad)
@@ -148,7 +159,9 @@ def arange(
 
 
 @function()
-def linspace(start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
+) -> Any:
     """`steps` evenly spaced numbers from `start` to `end`, both included."""
     data = np.linspace(float(start), float(end), int(steps)).astype(as_dtype(dtype or get_default_dtype()).numpy)
     return _finish(Tensor._from_data(data), requires_grad)
@@ -176,7 +189,7 @@ def _array(data: Any, dtype: DType | None) -> Any:
     """A fresh array of `data`, with PyTorch's choice of type: floats take the default one, integers int64."""
     if isinstance(data, Tensor):
         return data.detach().numpy().astype((dtype or data.dtype).numpy)
-    if isinstance(data, np.ndarray) or isinstance(data, np.generic):
+    if isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
         if dtype is None:
             dtypes.from_numpy_dtype(array.dtype)
@@ -189,7 +202,9 @@ def _array(data: Any, dtype: DType | None) -> Any:
     except ValueError as error:
         raise ArgumentError(f"tensor(): the nested lists are ragged ({error}); rows must have equal lengths") from None
     if array.dtype == object or array.dtype.kind not in "biufV":
-        raise ArgumentError(f"tensor(): cannot make a tensor from {type(data).__name__} with elements of type {array.dtype}")
+        raise ArgumentError(
+            f"tensor(): cannot make a tensor from {type(data).__name__} with elements of type {array.dtype}"
+        )
     if dtype is None and array.dtype.kind == "f" and not isinstance(data, np.ndarray):
         dtype = get_default_dtype()
     if array.size == 0 and array.dtype.kind == "f":
@@ -263,7 +278,9 @@ def _typed(name: str, dtype: DType) -> Any:
         return zeros(*data, dtype=dtype)
 
     make.__name__ = name
-    make.__doc__ = f"PyTorch's old constructor: a {dtype.name} tensor of data, or (zeros here) of a shape given as ints."
+    make.__doc__ = (
+        f"PyTorch's old constructor: a {dtype.name} tensor of data, or (zeros here) of a shape given as ints."
+    )
     return function()(make)
 
 

@@ -1,4 +1,5 @@
-"""More functions of one or two numbers, beside the everyday ones of `pointwise`; each has a decomposition into those."""
+"""More functions of one or two numbers, beside the everyday ones of `pointwise`; each has a decomposition into
+those."""
 
 from __future__ import annotations
 
@@ -90,7 +91,8 @@ def _polynomial(coefficients: Any, x: Any) -> Any:
 
 
 def _erfinv(x: Any) -> Any:
-    """A polynomial start and three steps of Newton's method, as `erfinv_array` but for the last digits near -1 and 1."""
+    """A polynomial start and three steps of Newton's method, as `erfinv_array` but for the last digits near -1 and
+    1."""
     w = -log((1 - x) * (1 + x))
     y = x * where(
         lt(w, 5.0), _polynomial(CENTRAL, w - 2.5), _polynomial(OUTER, sqrt(where(lt(w, 5.0), 5.0, w)) - 3.0)
@@ -113,10 +115,15 @@ def _sinc(x: Any) -> Any:
 
 
 sinc = operator(
-    "sinc(Tensor self) -> Tensor", "sin(pi x) / (pi x), and 1 at 0.", shape=same_float, decompose=_sinc, tags=("inplace",),
-    eager=in_float32(lambda xp, x: np.sinc(as_float(x)).astype(as_float(x).dtype)), check=False,
+    "sinc(Tensor self) -> Tensor",
+    "sin(pi x) / (pi x), and 1 at 0.",
+    shape=same_float,
+    decompose=_sinc,
+    tags=("inplace",),
+    eager=in_float32(lambda xp, x: np.sinc(as_float(x)).astype(as_float(x).dtype)),
+    check=False,
     samples=lambda: [Sample((floats(2, 3),))],
-)  # fmt: skip
+)
 frac = operator(
     "frac(Tensor self) -> Tensor", "Each element's fraction, with its sign.", decompose=lambda x: sub(x, trunc(x)),
     inline=True, tags=TAGS, samples=lambda: [Sample((floats(2, 3),))],
@@ -199,9 +206,17 @@ def _hypot(a: Any, b: Any) -> Any:
 
 
 hypot = _binary(
-    "hypot", None, lambda g, out, a, b: (g * (a / out), g * (b / out)), "sqrt(a * a + b * b), without overflow.", 0.5, 2.0,
-    shape=_need_floats("hypot"), eager=_float_binary(np.hypot), decompose=_hypot, check=True,
-)  # fmt: skip
+    "hypot",
+    None,
+    lambda g, out, a, b: (g * (a / out), g * (b / out)),
+    "sqrt(a * a + b * b), without overflow.",
+    0.5,
+    2.0,
+    shape=_need_floats("hypot"),
+    eager=_float_binary(np.hypot),
+    decompose=_hypot,
+    check=True,
+)
 
 
 def _logaddexp(a: Any, b: Any) -> Any:
@@ -220,9 +235,17 @@ def _copysign_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
 
 
 copysign = _binary(
-    "copysign", None, _copysign_vjp, "|a| with the sign of b.", 0.5, 2.0, shape=pointwise_float,
-    eager=_float_binary(np.copysign), decompose=lambda a, b: where(_negative(b), -abs(a * 1.0), abs(a * 1.0)), tags=("inplace",),
-)  # fmt: skip
+    "copysign",
+    None,
+    _copysign_vjp,
+    "|a| with the sign of b.",
+    0.5,
+    2.0,
+    shape=pointwise_float,
+    eager=_float_binary(np.copysign),
+    decompose=lambda a, b: where(_negative(b), -abs(a * 1.0), abs(a * 1.0)),
+    tags=("inplace",),
+)
 
 
 def _xlogy(a: Any, b: Any) -> Any:

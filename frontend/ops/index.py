@@ -1,4 +1,5 @@
-"""Operators that read or write at positions given by tensors: gather, scatter, index, embedding, sort, topk, nonzero."""
+"""Operators that read or write at positions given by tensors: gather, scatter, index, embedding, sort, topk,
+nonzero."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ def _in_range(name: str, index: Any, size: int, dim: int) -> Any:
         if low < 0 or high >= size:
             at = np.argwhere((index < 0) | (index >= size))[0].tolist()
             bad = low if low < 0 else high
-            raise DimError(f"{name}: index {bad} (first bad one at position {at}) is out of range for dimension {dim} of size {size}")
+            raise DimError(
+                f"{name}: index {bad} (first bad one at position {at}) is out of range for dimension "
+                f"{dim} of size {size}"
+            )
     return index
 
 
@@ -42,10 +46,14 @@ def _gather_spec(x: Any, index: Any, dim: Any) -> Spec:
     _need_index("gather", index)
     at = wrap_dim(dim, len(x.shape))
     if len(index.shape) != len(x.shape) and len(x.shape) and len(index.shape) and 0 not in index.shape:
-        raise ShapeError(f"gather: index has {len(index.shape)} dimensions, self has {len(x.shape)}; they must be equal")
+        raise ShapeError(
+            f"gather: index has {len(index.shape)} dimensions, self has {len(x.shape)}; they must be equal"
+        )
     for d, (n, m) in enumerate(zip(index.shape, x.shape, strict=False)):
         if d != at and type(n) is int and type(m) is int and n > m and 0 not in index.shape:
-            raise ShapeError(f"gather: index of shape {list(index.shape)} exceeds self {list(x.shape)} in dimension {d}")
+            raise ShapeError(
+                f"gather: index of shape {list(index.shape)} exceeds self {list(x.shape)} in dimension {d}"
+            )
     return Spec(tuple(index.shape), x.dtype)
 
 
@@ -77,7 +85,8 @@ def _zeros(like: Any, shape: Any) -> Any:
 
 @function(method=True)
 def gather(self: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> Any:
-    """Elements picked along `dim`: out[i][j] = self[index[i][j]][j] for dim 0, out[i][j] = self[i][index[i][j]] for dim 1.
+    """Elements picked along `dim`: out[i][j] = self[index[i][j]][j] for dim 0, out[i][j] = self[i][index[i][j]] for dim
+    1.
 
     >>> import pappus as pp
     >>> pp.gather(pp.tensor([[1, 2], [3, 4]]), 1, pp.tensor([[0], [1]]))
@@ -112,7 +121,8 @@ def _scatter_spec(x: Any, index: Any, src: Any, dim: Any) -> Spec:
         return Spec(tuple(x.shape), x.dtype)
     if max(len(index.shape), 1) != rank or (src.shape and len(src.shape) != rank):
         raise ShapeError(
-            f"scatter: self {list(x.shape)}, index {list(index.shape)} and src {list(src.shape)} must have as many dimensions"
+            f"scatter: self {list(x.shape)}, index {list(index.shape)} and src {list(src.shape)} must have as "
+            "many dimensions"
         )
     for d, (n, m) in enumerate(zip(index.shape, src.shape, strict=False)):
         if type(n) is int and type(m) is int and n > m:
@@ -159,11 +169,14 @@ def _source_grad(g: Any, index: Any, src: Any, dim: int) -> Any:
 
 
 _scatter_add = operator(
-    "scatter_add(Tensor self, Tensor index, Tensor src, int dim) -> Tensor", "src added to self at positions along a dimension.",
-    shape=_scatter_spec, eager=_scatter_kernel(True), tags=("index",),
+    "scatter_add(Tensor self, Tensor index, Tensor src, int dim) -> Tensor",
+    "src added to self at positions along a dimension.",
+    shape=_scatter_spec,
+    eager=_scatter_kernel(True),
+    tags=("index",),
     vjp=lambda g, _out, _x, index, _src, dim: (g, None, _source_grad(g, index, _src, dim)),
     samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), floats(2, 4, seed=3), 0))],
-)  # fmt: skip
+)
 
 
 def _scatter_vjp(g: Any, _out: Any, _x: Any, index: Any, _src: Any, dim: Any) -> Any:
@@ -172,13 +185,17 @@ def _scatter_vjp(g: Any, _out: Any, _x: Any, index: Any, _src: Any, dim: Any) ->
 
 
 _scatter = operator(
-    "scatter(Tensor self, Tensor index, Tensor|Scalar src, int dim) -> Tensor", "src written to self at positions along a dimension.",
-    shape=_scatter_spec, eager=_scatter_kernel(False), vjp=_scatter_vjp, tags=("index", "like_self"),
+    "scatter(Tensor self, Tensor index, Tensor|Scalar src, int dim) -> Tensor",
+    "src written to self at positions along a dimension.",
+    shape=_scatter_spec,
+    eager=_scatter_kernel(False),
+    vjp=_scatter_vjp,
+    tags=("index", "like_self"),
     samples=lambda: [
         Sample((floats(3, 4), Tensor._from_data(np.array([[0, 1, 2, 0], [1, 2, 0, 2]])), floats(2, 4, seed=3), 0)),
         Sample((floats(3, 4), ints(2, 4, high=3), 0.5, 0)),
     ],
-)  # fmt: skip
+)
 
 
 @function(method=True, inplace=True)
@@ -192,7 +209,9 @@ def scatter(self: Any, dim: int, index: Any, src: Any = None, *, value: Any = No
     """self with src (a tensor or a number) written: out[index[i][j]][j] = src[i][j] for dim 0, and so on."""
     src = value if src is None else src
     if reduce == "add":
-        return _scatter_add(self, index, src if isinstance(src, Tensor) else zeros(index.shape, dtype=self.dtype) + src, dim)
+        return _scatter_add(
+            self, index, src if isinstance(src, Tensor) else zeros(index.shape, dtype=self.dtype) + src, dim
+        )
     if reduce is not None:
         raise ArgumentError(f"scatter: reduce must be None or 'add', got {reduce!r}")
     if not isinstance(src, Tensor):
@@ -233,10 +252,14 @@ def _index_select_vjp(g: Any, _out: Any, _x: Any, index: Any, dim: Any) -> Any:
 
 
 _index_select = operator(
-    "index_select(Tensor self, Tensor index, int dim) -> Tensor", "The slices of self along a dimension that a 1-d index names.",
-    shape=_index_select_shape, eager=_index_select_kernel, vjp=_index_select_vjp, tags=("index",),
+    "index_select(Tensor self, Tensor index, int dim) -> Tensor",
+    "The slices of self along a dimension that a 1-d index names.",
+    shape=_index_select_shape,
+    eager=_index_select_kernel,
+    vjp=_index_select_vjp,
+    tags=("index",),
     samples=lambda: [Sample((floats(4, 2), ints(3, high=4), 0)), Sample((floats(2, 3), ints(2, high=3), -1))],
-)  # fmt: skip
+)
 
 
 @function(method=True)
@@ -287,14 +310,19 @@ embedding_backward = operator(
 
 embedding = operator(
     "embedding(Tensor weight, Tensor indices, int padding_idx=-1) -> Tensor",
-    "Rows of a table by index; the row `padding_idx` gets no gradient.", shape=_embedding_shape,
+    "Rows of a table by index; the row `padding_idx` gets no gradient.",
+    shape=_embedding_shape,
     eager=lambda xp, weight, indices, padding_idx: weight[_in_range("embedding", indices, weight.shape[0], 0)],
     decompose=lambda weight, indices, padding_idx=-1: reshape(
         _index_select(weight, reshape(indices, (-1,)), 0), (*indices.shape, weight.shape[1])
     ),
-    vjp=lambda g, _out, _weight, indices, padding_idx: (embedding_backward(g, indices, _weight.shape[0], padding_idx), None),
-    tags=("index",), samples=lambda: [Sample((floats(4, 2), ints(2, 3, high=4)))],
-)  # fmt: skip
+    vjp=lambda g, _out, _weight, indices, padding_idx: (
+        embedding_backward(g, indices, _weight.shape[0], padding_idx),
+        None,
+    ),
+    tags=("index",),
+    samples=lambda: [Sample((floats(4, 2), ints(2, 3, high=4)))],
+)
 
 # -- index, index_put -----------------------------------------------------------------------------
 
@@ -333,19 +361,25 @@ def _numpy_indices(x: Any, indices: Any) -> Any:
 
 
 index = operator(
-    "index(Tensor self, Tensor[] indices) -> Tensor", "Advanced indexing: one integer tensor (or None) per leading dimension.",
-    shape=_index_shape, eager=lambda xp, x, indices: x[_numpy_indices(x, indices)], tags=("index",),
+    "index(Tensor self, Tensor[] indices) -> Tensor",
+    "Advanced indexing: one integer tensor (or None) per leading dimension.",
+    shape=_index_shape,
+    eager=lambda xp, x, indices: x[_numpy_indices(x, indices)],
+    tags=("index",),
     vjp=lambda g, _out, _x, indices: (index_put(_zeros(g, _x.shape), indices, g, accumulate=True), None),
     samples=lambda: [
-        Sample((floats(3, 4), [ints(2, high=3)])), Sample((floats(3, 4, 2), [None, ints(2, 2, high=4)])),
+        Sample((floats(3, 4), [ints(2, high=3)])),
+        Sample((floats(3, 4, 2), [None, ints(2, 2, high=4)])),
         Sample((floats(3, 4, 2), [ints(2, high=3), None, ints(2, high=2)])),
     ],
-)  # fmt: skip
+)
 
 
 def _index_put_shape(x: Any, indices: Any, values: Any, accumulate: Any = False) -> Spec:
     if values.dtype is not x.dtype:
-        raise DTypeError(f"index_put: self has type {x.dtype}, values have {values.dtype}; convert them with .to(self.dtype)")
+        raise DTypeError(
+            f"index_put: self has type {x.dtype}, values have {values.dtype}; convert them with .to(self.dtype)"
+        )
     target = _index_shape(x, indices).shape
     if broadcast(target, values.shape) != target:
         raise ShapeError(f"index_put: values of shape {list(values.shape)} do not fit the indexed shape {list(target)}")
@@ -387,10 +421,15 @@ def _nonzero_shape(x: Any) -> Spec:
 
 
 nonzero = operator(
-    "nonzero(Tensor self) -> Tensor", "The positions of the nonzero elements, one row each.", shape=_nonzero_shape, check=False,
-    eager=lambda xp, x: np.argwhere(x), differentiable=False, tags=("index", "dynamic"),
+    "nonzero(Tensor self) -> Tensor",
+    "The positions of the nonzero elements, one row each.",
+    shape=_nonzero_shape,
+    check=False,
+    eager=lambda xp, x: np.argwhere(x),
+    differentiable=False,
+    tags=("index", "dynamic"),
     samples=lambda: [Sample((ints(2, 3, high=2),))],
-)  # fmt: skip
+)
 
 
 @function(method=True)
@@ -498,7 +537,9 @@ def bincount(self: Any, weights: Any = None, minlength: int = 0) -> Any:
 
 
 @function(method=True)
-def unique(self: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None) -> Any:
+def unique(
+    self: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
+) -> Any:
     """The distinct elements in order, and on request where each element went and how often each occurs."""
     found = np.unique(self.detach().numpy(), return_inverse=True, return_counts=True, axis=dim)
     parts = [Tensor._from_data(np.asarray(found[0]))]

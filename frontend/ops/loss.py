@@ -77,7 +77,8 @@ def _nll_eager(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index: i
         where = tuple(int(i) for i in xp.argwhere(wrong)[0])
         row = f" at position {where if len(where) != 1 else where[0]}" if where else ""
         raise DimError(
-            f"nll_loss: Target {int(target[where])} is out of bounds: there are {classes} classes, 0 to {classes - 1}{row}"
+            f"nll_loss: Target {int(target[where])} is out of bounds: there are {classes} classes, 0 to "
+            f"{classes - 1}{row}"
         )
     safe = xp.where(keep, target, 0)
     loss = -xp.take_along_axis(input, xp.expand_dims(safe, at), at).squeeze(at)
@@ -115,11 +116,12 @@ def _nll_samples() -> Iterator[Sample]:
 
 
 nll_loss = operator(
-    "nll_loss(Tensor input, Tensor target, Tensor? weight=None, *, int ignore_index=-100, str reduction='mean') -> Tensor",
+    "nll_loss(Tensor input, Tensor target, Tensor? weight=None, *, int ignore_index=-100, str "
+    "reduction='mean') -> Tensor",
     """Negative log-likelihood: -weight[t] * input[t] for the target class t of each row of log-probabilities.
 
-    input is (C), (N, C) or (N, C, *), target has the same shape without C, int64. Targets equal to `ignore_index` count for
-    nothing; "mean" divides by the sum of the weights. Raises DimError for a class out of range.
+    input is (C), (N, C) or (N, C, *), target has the same shape without C, int64. Targets equal to `ignore_index` count
+    for nothing; "mean" divides by the sum of the weights. Raises DimError for a class out of range.
 
     >>> import pappus as pp
     >>> pp.nll_loss(pp.tensor([[-1.0, -2.0]]), pp.tensor([1])).item()
@@ -142,7 +144,8 @@ def _cross_entropy_shape(
         if target.dtype.is_floating_point:
             raise DTypeError(
                 f"cross_entropy: expected target dtype to be Long or Byte, but got {target.dtype.name} of size "
-                f"{_sizes(target.shape)}; use target.long() for class indices, or class probabilities of the input's size "
+                f"{_sizes(target.shape)}; use target.long() for class indices, or class probabilities of the "
+                "input's size "
                 f"{_sizes(input.shape)}"
             )
         return _nll_shape(input, target, weight, ignore_index=ignore_index, reduction=reduction)
@@ -196,8 +199,12 @@ def _cross_entropy_decompose(
 
 def _cross_entropy_samples() -> Iterator[Sample]:
     yield from _nll_samples()
-    yield Sample((floats(4, 3), ints(4, high=3), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.2, "ignore_index": 1})
-    yield Sample((floats(4, 3), floats(4, 3, low=0.1, high=0.9, seed=9), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.1})
+    yield Sample(
+        (floats(4, 3), ints(4, high=3), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.2, "ignore_index": 1}
+    )
+    yield Sample(
+        (floats(4, 3), floats(4, 3, low=0.1, high=0.9, seed=9), floats(3, low=0.1, high=0.9)), {"label_smoothing": 0.1}
+    )
     yield Sample((floats(2, 3, 4), floats(2, 3, 4, low=0.1, high=0.9, seed=9)), {"reduction": "sum"})
 
 
@@ -206,8 +213,8 @@ cross_entropy = operator(
     "float label_smoothing=0.0) -> Tensor",
     """Cross entropy between logits (C), (N, C) or (N, C, *) and targets: `nll_loss` of `log_softmax`.
 
-    Targets are class indices, or class probabilities of the input's shape. `label_smoothing` mixes them with the uniform
-    distribution. Raises DTypeError for float targets of another shape, DimError for a class out of range.
+    Targets are class indices, or class probabilities of the input's shape. `label_smoothing` mixes them with the
+    uniform distribution. Raises DTypeError for float targets of another shape, DimError for a class out of range.
 
     >>> import pappus as pp
     >>> pp.cross_entropy(pp.zeros(2, 10), pp.tensor([3, 4]))
@@ -311,9 +318,20 @@ binary_cross_entropy = operator(
     "binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=None, *, str reduction='mean') -> Tensor",
     """-(t log x + (1 - t) log(1 - x)) for probabilities x; the logarithms are kept above -100.""",
     decompose=_bce_decompose,
-    samples=lambda: iter([Sample((floats(3, 4, low=0.1, high=0.9), floats(3, 4, low=0.1, high=0.9, seed=1))),
-                          Sample((floats(3, 4, low=0.1, high=0.9), floats(3, 4, low=0.1, high=0.9, seed=1), floats(4, low=0.1, high=0.9)), {"reduction": "sum"})]),
-)  # fmt: skip
+    samples=lambda: iter(
+        [
+            Sample((floats(3, 4, low=0.1, high=0.9), floats(3, 4, low=0.1, high=0.9, seed=1))),
+            Sample(
+                (
+                    floats(3, 4, low=0.1, high=0.9),
+                    floats(3, 4, low=0.1, high=0.9, seed=1),
+                    floats(4, low=0.1, high=0.9),
+                ),
+                {"reduction": "sum"},
+            ),
+        ]
+    ),
+)
 
 
 def _bce_logits_decompose(input: Any, target: Any, weight: Any, pos_weight: Any, *, reduction: str) -> Any:
@@ -336,9 +354,20 @@ binary_cross_entropy_with_logits = operator(
     tensor(0.6931)
     """,
     decompose=_bce_logits_decompose,
-    samples=lambda: iter([Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1))),
-                          Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1), floats(4, low=0.1, high=0.9), floats(4, low=0.1, high=0.9, seed=2)))]),
-)  # fmt: skip
+    samples=lambda: iter(
+        [
+            Sample((floats(3, 4), floats(3, 4, low=0.1, high=0.9, seed=1))),
+            Sample(
+                (
+                    floats(3, 4),
+                    floats(3, 4, low=0.1, high=0.9, seed=1),
+                    floats(4, low=0.1, high=0.9),
+                    floats(4, low=0.1, high=0.9, seed=2),
+                )
+            ),
+        ]
+    ),
+)
 
 
 def _kl_decompose(input: Any, target: Any, *, reduction: str, log_target: bool) -> Any:

@@ -24,7 +24,9 @@ def _matmul_shape(a: Any, b: Any) -> Spec:
             f"matmul needs tensors of at least 1 dimension, got {list(a.shape)} and {list(b.shape)}; use * for numbers"
         )
     if a.dtype is not b.dtype:
-        raise DTypeError(f"matmul of {a.dtype} with {b.dtype}: both must have one type; convert with .to({promoted(a, b)})")
+        raise DTypeError(
+            f"matmul of {a.dtype} with {b.dtype}: both must have one type; convert with .to({promoted(a, b)})"
+        )
     inner = b.shape[-2] if len(b.shape) > 1 else b.shape[0]
     if not sym_eq(a.shape[-1], inner):
         which = -2 if len(b.shape) > 1 else 0
@@ -143,12 +145,15 @@ def _linear_shape(x: Any, weight: Any, bias: Any = None) -> Spec:
         raise ShapeError(f"linear: weight must have shape [out_features, in_features], got {list(weight.shape)}")
     if not x.shape or not sym_eq(x.shape[-1], weight.shape[-1]):
         raise ShapeError(
-            f"linear: the input has {x.shape[-1] if x.shape else 'no'} features in its last dimension (shape {list(x.shape)}), "
+            f"linear: the input has {x.shape[-1] if x.shape else 'no'} features in its last dimension (shape "
+            f"{list(x.shape)}), "
             f"the weight of shape {list(weight.shape)} expects in_features={weight.shape[-1]}"
         )
     for other in (weight, bias):
         if other is not None and other.dtype is not x.dtype:
-            raise DTypeError(f"linear of {x.dtype} with parameters of {other.dtype}; convert the input with .to({other.dtype})")
+            raise DTypeError(
+                f"linear of {x.dtype} with parameters of {other.dtype}; convert the input with .to({other.dtype})"
+            )
     out = weight.shape[:-1]
     if bias is not None:
         broadcast((*x.shape[:-1], *out), bias.shape)
@@ -186,13 +191,19 @@ def _linear(x: Any, weight: Any, bias: Any = None) -> Any:
 
 
 linear = operator(
-    "linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor", "input @ weight.T + bias.", shape=_linear_shape,
-    eager=_linear_kernel, vjp=_linear_vjp, decompose=_linear, tags=("contraction",),
+    "linear(Tensor input, Tensor weight, Tensor? bias=None) -> Tensor",
+    "input @ weight.T + bias.",
+    shape=_linear_shape,
+    eager=_linear_kernel,
+    vjp=_linear_vjp,
+    decompose=_linear,
+    tags=("contraction",),
     samples=lambda: [
-        Sample((floats(2, 3), floats(4, 3, seed=2), floats(4, seed=3))), Sample((floats(2, 2, 3), floats(4, 3, seed=2))),
+        Sample((floats(2, 3), floats(4, 3, seed=2), floats(4, seed=3))),
+        Sample((floats(2, 2, 3), floats(4, 3, seed=2))),
         Sample((floats(3), floats(4, 3, seed=2), floats(4, seed=3))),
     ],
-)  # fmt: skip
+)
 
 
 def _addmm(x: Any, a: Any, b: Any, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -210,9 +221,11 @@ addmm = _short(
 baddbmm = _short(
     "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     "beta * self + alpha * (batch1 @ batch2), in a batch.",
-    lambda x, a, b, beta=1, alpha=1: add(x if beta == 1 else x * beta, _bmm(a, b) if alpha == 1 else _bmm(a, b) * alpha),
+    lambda x, a, b, beta=1, alpha=1: add(
+        x if beta == 1 else x * beta, _bmm(a, b) if alpha == 1 else _bmm(a, b) * alpha
+    ),
     Sample((floats(2, 2, 2), floats(2, 2, 3), floats(2, 3, 2, seed=2)), {"alpha": 2.0}),
-)  # fmt: skip
+)
 
 
 # -- einsum ---------------------------------------------------------------------------------------
@@ -232,7 +245,9 @@ def _terms(equation: str, ranks: list[int]) -> tuple[list[str], str]:
         if "..." in labels:
             width = max(width, rank - named)
         elif named != rank:
-            raise ShapeError(f"einsum: '{labels}' in '{equation}' names {named} dimensions of an operand that has {rank}")
+            raise ShapeError(
+                f"einsum: '{labels}' in '{equation}' names {named} dimensions of an operand that has {rank}"
+            )
     dots = "".join(free[:width])
     operands = [
         labels.replace("...", dots[width - (rank - len(labels) + 3) :] if rank - len(labels) + 3 else "")
@@ -315,7 +330,9 @@ def einsum(equation: str, *operands: Any) -> Any:
     tensors = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (list, tuple)) else list(operands)
     terms, result = _terms(equation, [len(t.shape) for t in tensors])
     if len(set(result)) != len(result) or not set(result) <= set("".join(terms)):
-        raise ArgumentError(f"einsum: the result of '{equation}' must name each of its labels once, and only operands' labels")
+        raise ArgumentError(
+            f"einsum: the result of '{equation}' must name each of its labels once, and only operands' labels"
+        )
     pairs = [_diagonals(t, labels) for t, labels in zip(tensors, terms, strict=True)]
     x, labels = pairs[0]
     for at, (y, other) in enumerate(pairs[1:], 1):

@@ -102,8 +102,8 @@ batch_norm = operator(
     "bool training=False, float? momentum=0.1, float eps=1e-05) -> Tensor",
     """Normalize each channel of (N, C, *): (x - mean) / sqrt(var + eps) * weight + bias.
 
-    The statistics are the stored ones, or with `training` those of the batch; this operator never changes the stored ones,
-    `nn.functional.batch_norm` does. All vectors have C elements. Raises ShapeError where one has not.
+    The statistics are the stored ones, or with `training` those of the batch; this operator never changes the stored
+    ones, `nn.functional.batch_norm` does. All vectors have C elements. Raises ShapeError where one has not.
 
     >>> import pappus as pp
     >>> x = pp.tensor([[1.0], [3.0]])
@@ -253,7 +253,8 @@ def _backward_samples() -> Iterator[Sample]:
 
 
 batch_norm_backward = operator(
-    "batch_norm_backward(Tensor grad_output, Tensor grad_mean, Tensor grad_var, Tensor input, Tensor? weight, Tensor mean, "
+    "batch_norm_backward(Tensor grad_output, Tensor grad_mean, Tensor grad_var, Tensor input, Tensor? weight, "
+    "Tensor mean, "
     "Tensor var, float eps=1e-05) -> (Tensor, Tensor, Tensor)",
     """Gradients of `batch_norm_train` to its input, weight and bias, given those of its three results.""",
     shape=_backward_shape,
@@ -268,7 +269,9 @@ batch_norm_backward = operator(
 def _check_normalized(name: str, input: Any, normalized_shape: Any, **params: Any) -> None:
     k = len(normalized_shape)
     if k < 1:
-        raise ShapeError(f"{name}: Expected normalized_shape to be at least 1-dimensional, got {list(normalized_shape)}")
+        raise ShapeError(
+            f"{name}: Expected normalized_shape to be at least 1-dimensional, got {list(normalized_shape)}"
+        )
     for label, param in params.items():
         if param is not None and not _same(param.shape, normalized_shape):
             raise ShapeError(
@@ -341,7 +344,8 @@ def _layer_norm_samples() -> Iterator[Sample]:
 
 
 layer_norm = operator(
-    "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float eps=1e-05) -> Tensor",
+    "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=None, Tensor? bias=None, float "
+    "eps=1e-05) -> Tensor",
     """Normalize over the last dimensions, given as `normalized_shape`: (x - mean) / sqrt(var + eps) * weight + bias.
 
     weight and bias have shape `normalized_shape`. Raises ShapeError where the input does not end in it.

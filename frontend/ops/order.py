@@ -58,8 +58,12 @@ def _running(name: str, ufunc: Any, doc: str) -> Any:
     return function(method=True)(front)
 
 
-cummax = _running("cummax", np.maximum, "The largest element so far along a dimension, and where the last such one was.")
-cummin = _running("cummin", np.minimum, "The smallest element so far along a dimension, and where the last such one was.")
+cummax = _running(
+    "cummax", np.maximum, "The largest element so far along a dimension, and where the last such one was."
+)
+cummin = _running(
+    "cummin", np.minimum, "The smallest element so far along a dimension, and where the last such one was."
+)
 
 # -- one element of the sorted ones ---------------------------------------------------------------
 
@@ -103,7 +107,8 @@ def median(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 @function(method=True)
 def quantile(self: Any, q: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The element below which a fraction `q` (a number or a 1-d tensor) of the others lies, interpolated between two."""
+    """The element below which a fraction `q` (a number or a 1-d tensor) of the others lies, interpolated between
+    two."""
     if not self.dtype.is_floating_point:
         raise DTypeError(f"quantile of {self.dtype}: only floating-point tensors; use x.float()")
     fractions = [float(v) for v in q.reshape(-1).tolist()] if isinstance(q, Tensor) else [float(q)]
@@ -146,7 +151,9 @@ def nanmean(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
 
 
 @function()
-def searchsorted(sorted_sequence: Any, input: Any, *, right: bool = False, side: Any = None, out_int32: bool = False) -> Any:
+def searchsorted(
+    sorted_sequence: Any, input: Any, *, right: bool = False, side: Any = None, out_int32: bool = False
+) -> Any:
     """Where each input would be inserted into the rows of a sorted tensor to keep their order; equal ones before, or
     with `right` (or side="right") after."""
     after = right or side == "right"

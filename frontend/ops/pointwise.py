@@ -1,4 +1,5 @@
-"""Operators that act element by element: arithmetic, comparison, logic, elementary functions, `where`, `clamp`, casts."""
+"""Operators that act element by element: arithmetic, comparison, logic, elementary functions, `where`, `clamp`,
+casts."""
 
 from __future__ import annotations
 
@@ -38,7 +39,13 @@ def _unary_samples(low: float, high: float) -> Callable[[], Iterable[Sample]]:
 
 
 def _float_unary(
-    name: str, kernel: Callable[..., Any], vjp: Callable[..., Any] | None, doc: str, low: float = -2.0, high: float = 2.0, **more: Any
+    name: str,
+    kernel: Callable[..., Any],
+    vjp: Callable[..., Any] | None,
+    doc: str,
+    low: float = -2.0,
+    high: float = 2.0,
+    **more: Any,
 ) -> Callable[..., Any]:
     """An elementary function: integers become floating point."""
 
@@ -54,7 +61,13 @@ def _float_unary(
 
 
 def _unary(
-    name: str, kernel: Callable[..., Any], vjp: Callable[..., Any] | None, doc: str, low: float = -2.0, high: float = 2.0, **more: Any
+    name: str,
+    kernel: Callable[..., Any],
+    vjp: Callable[..., Any] | None,
+    doc: str,
+    low: float = -2.0,
+    high: float = 2.0,
+    **more: Any,
 ) -> Callable[..., Any]:
     """A function that keeps the type."""
     more.setdefault("shape", same)
@@ -79,7 +92,9 @@ def _neg_kernel(x: Any) -> Any:
     return np.negative(x)
 
 
-neg = _unary("neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x"))
+neg = _unary(
+    "neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x")
+)
 abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute values.", 0.5, 2.0)
 
 
@@ -94,15 +109,26 @@ def _rounding(ufunc: Any) -> Callable[[Any], Any]:
     return lambda x: x.copy() if x.dtype.kind in "iub" else ufunc(x)
 
 
-floor = _unary("floor", _rounding(np.floor), lambda g, _out, _x: g * 0, "The largest integer not above each element.", 0.1, 0.9)
-ceil = _unary("ceil", _rounding(np.ceil), lambda g, _out, _x: g * 0, "The smallest integer not below each element.", 0.1, 0.9)
+floor = _unary(
+    "floor", _rounding(np.floor), lambda g, _out, _x: g * 0, "The largest integer not above each element.", 0.1, 0.9
+)
+ceil = _unary(
+    "ceil", _rounding(np.ceil), lambda g, _out, _x: g * 0, "The smallest integer not below each element.", 0.1, 0.9
+)
 trunc = _unary("trunc", _rounding(np.trunc), lambda g, _out, _x: g * 0, "Each element without its fraction.", 0.1, 0.9)
 round = operator(
-    "round(Tensor self, *, int decimals=0) -> Tensor", "Nearest integers (or decimals), halves to the even neighbour.",
-    shape=same, eager=lambda xp, x, decimals: x.copy() if x.dtype.kind in "iub" else np.round(x, decimals),
-    vjp=lambda g, _out, _x, decimals: g * 0, tags=TAGS, check=False,
-    samples=lambda: [Sample((floats(3, low=0.1, high=0.4),)), Sample((floats(3, low=0.11, high=0.14),), {"decimals": 1})],
-)  # fmt: skip
+    "round(Tensor self, *, int decimals=0) -> Tensor",
+    "Nearest integers (or decimals), halves to the even neighbour.",
+    shape=same,
+    eager=lambda xp, x, decimals: x.copy() if x.dtype.kind in "iub" else np.round(x, decimals),
+    vjp=lambda g, _out, _x, decimals: g * 0,
+    tags=TAGS,
+    check=False,
+    samples=lambda: [
+        Sample((floats(3, low=0.1, high=0.4),)),
+        Sample((floats(3, low=0.11, high=0.14),), {"decimals": 1}),
+    ],
+)
 
 reciprocal = _float_unary("reciprocal", lambda x: 1 / x, lambda g, out, _x: -g * out * out, "1 / x.", 0.5)
 sqrt = _float_unary("sqrt", np.sqrt, lambda g, out, _x: g / (out * 2), "Square roots; nan for negative elements.", 0.3)
@@ -154,9 +180,16 @@ def _bool_spec(*specs: Any, **attrs: Any) -> Spec:
 
 def _predicate(name: str, kernel: Callable[..., Any], doc: str, **more: Any) -> Callable[..., Any]:
     return operator(
-        f"{name}(Tensor self) -> Tensor", doc, shape=_bool_spec, eager=lambda xp, x: kernel(x), check=False,
-        differentiable=False, tags=("pointwise",), samples=lambda: [Sample((floats(2, 3),)), Sample((ints(4),))], **more,
-    )  # fmt: skip
+        f"{name}(Tensor self) -> Tensor",
+        doc,
+        shape=_bool_spec,
+        eager=lambda xp, x: kernel(x),
+        check=False,
+        differentiable=False,
+        tags=("pointwise",),
+        samples=lambda: [Sample((floats(2, 3),)), Sample((ints(4),))],
+        **more,
+    )
 
 
 def _float_test(ufunc: Any) -> Callable[[Any], Any]:
@@ -166,8 +199,12 @@ def _float_test(ufunc: Any) -> Callable[[Any], Any]:
 isnan = _predicate("isnan", _float_test(np.isnan), "True where an element is not a number.")
 isinf = _predicate("isinf", _float_test(np.isinf), "True where an element is plus or minus infinity.",
                    decompose=lambda x: abs(x) == math.inf)  # fmt: skip
-isfinite = _predicate("isfinite", lambda x: np.ones(x.shape, bool) if x.dtype.kind in "iub" else np.isfinite(x),
-                      "True where an element is neither infinite nor nan.", decompose=lambda x: abs(x) < math.inf)  # fmt: skip
+isfinite = _predicate(
+    "isfinite",
+    lambda x: np.ones(x.shape, bool) if x.dtype.kind in "iub" else np.isfinite(x),
+    "True where an element is neither infinite nor nan.",
+    decompose=lambda x: abs(x) < math.inf,
+)
 logical_not = _predicate("logical_not", np.logical_not, "True where an element is zero.")
 
 
@@ -176,7 +213,8 @@ def _integral(name: str) -> Callable[..., Spec]:
         dtype = promoted(*specs)
         if dtype.is_floating_point:
             raise DTypeError(
-                f"{name} is defined for integer and bool tensors, got {dtype}; compare first (x > 0), or convert with .long()"
+                f"{name} is defined for integer and bool tensors, got {dtype}; compare first (x > 0), or convert "
+                "with .long()"
             )
         return Spec(broadcast(*[s.shape for s in specs]), dtype)
 
@@ -184,9 +222,14 @@ def _integral(name: str) -> Callable[..., Spec]:
 
 
 bitwise_not = operator(
-    "bitwise_not(Tensor self) -> Tensor", "Every bit flipped; logical not for bools.", shape=_integral("bitwise_not"),
-    eager=lambda xp, x: np.invert(x), differentiable=False, tags=TAGS, samples=lambda: [Sample((ints(4),)), Sample((masks(3),))],
-)  # fmt: skip
+    "bitwise_not(Tensor self) -> Tensor",
+    "Every bit flipped; logical not for bools.",
+    shape=_integral("bitwise_not"),
+    eager=lambda xp, x: np.invert(x),
+    differentiable=False,
+    tags=TAGS,
+    samples=lambda: [Sample((ints(4),)), Sample((masks(3),))],
+)
 
 
 # -- binary ---------------------------------------------------------------------------------------
@@ -264,7 +307,9 @@ def _div_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
     return (div(g, b) if a.requires_grad else None), (-div(mul(g, out), b) if b.requires_grad else None)
 
 
-_div = _binary("div", None, _div_vjp, "a / b; integers give floating point.", 0.5, 2.0, shape=pointwise_float, eager=_div_kernel)
+_div = _binary(
+    "div", None, _div_vjp, "a / b; integers give floating point.", 0.5, 2.0, shape=pointwise_float, eager=_div_kernel
+)
 
 
 def _pow_kernel(xp: Any, a: Any, b: Any) -> Any:
@@ -311,8 +356,12 @@ def _extremum_vjp(before: Callable[..., Any]) -> Callable[..., Any]:
     return vjp
 
 
-maximum = _binary("maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is.")
-minimum = _binary("minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is.")
+maximum = _binary(
+    "maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is."
+)
+minimum = _binary(
+    "minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is."
+)
 
 
 def _remainder_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
@@ -330,10 +379,15 @@ atan2 = _binary(
 def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]:
     hooks = {"shape": _bool_spec, "eager": _binary_kernel(ufunc)} if ufunc is not None else {"inline": True}
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, check=False, differentiable=False,
-        tags=("pointwise",), samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), 0.5))],
-        **hooks, **more,
-    )  # fmt: skip
+        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
+        doc,
+        check=False,
+        differentiable=False,
+        tags=("pointwise",),
+        samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), 0.5))],
+        **hooks,
+        **more,
+    )
 
 
 eq = _compare("eq", np.equal, "a == b, element by element.")
@@ -350,9 +404,14 @@ logical_xor = _compare("logical_xor", None, "True where exactly one is nonzero."
 
 def _bitwise(name: str, ufunc: Any, doc: str) -> Callable[..., Any]:
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, shape=_integral(name), eager=_binary_kernel(ufunc),
-        differentiable=False, tags=TAGS, samples=lambda: [Sample((ints(4), ints(4, seed=5))), Sample((masks(3), masks(3, seed=2)))],
-    )  # fmt: skip
+        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
+        doc,
+        shape=_integral(name),
+        eager=_binary_kernel(ufunc),
+        differentiable=False,
+        tags=TAGS,
+        samples=lambda: [Sample((ints(4), ints(4, seed=5))), Sample((masks(3), masks(3, seed=2)))],
+    )
 
 
 bitwise_and = _bitwise("bitwise_and", np.bitwise_and, "Bits set in both; logical and for bools.")
@@ -377,15 +436,21 @@ def _where_kernel(xp: Any, condition: Any, a: Any, b: Any) -> Any:
 
 where = operator(
     "where(Tensor condition, Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
-    "Elements of self where the condition is true, of other elsewhere.", shape=_where_shape, eager=_where_kernel, check=False,
+    "Elements of self where the condition is true, of other elsewhere.",
+    shape=_where_shape,
+    eager=_where_kernel,
+    check=False,
     vjp=lambda g, _out, condition, _a, _b: (
-        None, where(condition, g, 0.0) if _a.requires_grad else None, where(condition, 0.0, g) if _b.requires_grad else None
+        None,
+        where(condition, g, 0.0) if _a.requires_grad else None,
+        where(condition, 0.0, g) if _b.requires_grad else None,
     ),
     tags=("pointwise",),
     samples=lambda: [
-        Sample((masks(2, 3), floats(2, 3), floats(3, seed=3))), Sample((masks(2, 1), floats(2, 3), 0.5)),
+        Sample((masks(2, 3), floats(2, 3), floats(3, seed=3))),
+        Sample((masks(2, 1), floats(2, 3), 0.5)),
     ],
-)  # fmt: skip
+)
 
 
 def _clamp_shape(x: Any, min: Any = None, max: Any = None) -> Spec:
@@ -418,12 +483,19 @@ def _clamp_vjp(g: Any, _out: Any, x: Any, min: Any, max: Any) -> Any:
 
 
 _clamp = operator(
-    "clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", "Elements limited to [min, max], bounds being numbers.",
-    shape=_clamp_shape, eager=_clamp_kernel, vjp=_clamp_vjp, check=False, tags=TAGS,
+    "clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor",
+    "Elements limited to [min, max], bounds being numbers.",
+    shape=_clamp_shape,
+    eager=_clamp_kernel,
+    vjp=_clamp_vjp,
+    check=False,
+    tags=TAGS,
     samples=lambda: [
-        Sample((floats(2, 3), -0.5, 0.7)), Sample((floats(2, 3), None, 0.3)), Sample((floats(4), 0.2)),
+        Sample((floats(2, 3), -0.5, 0.7)),
+        Sample((floats(2, 3), None, 0.3)),
+        Sample((floats(4), 0.2)),
     ],
-)  # fmt: skip
+)
 
 
 @function(method=True)
@@ -459,7 +531,7 @@ def clamp_max(self: Any, max: Any) -> Any:
 
 def _cast_kernel(xp: Any, x: Any, dtype: DType) -> Any:
     target = dtype.numpy
-    if target.kind == "V" and x.dtype.kind in "iub" or (x.dtype.kind == "V" and target.kind in "iu"):
+    if (target.kind == "V" and x.dtype.kind in "iub") or (x.dtype.kind == "V" and target.kind in "iu"):
         return x.astype(np.float32).astype(target)
     if x.dtype.kind == "f" and target.kind == "u":
         return x.astype(np.int64).astype(target)
@@ -497,36 +569,55 @@ def _fmod(a: Any, b: Any) -> Any:
 
 
 fmod = operator(
-    "fmod(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", "The remainder of a / b, with the sign of a.", shape=pointwise,
-    eager=_binary_kernel(np.fmod), decompose=_fmod, tags=TAGS, check=False,
+    "fmod(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
+    "The remainder of a / b, with the sign of a.",
+    shape=pointwise,
+    eager=_binary_kernel(np.fmod),
+    decompose=_fmod,
+    tags=TAGS,
+    check=False,
     vjp=lambda g, _out, a, b: (g, -g * trunc(div(a, b)) if b.requires_grad else None),
     samples=lambda: [Sample((floats(4), floats(4, low=0.3, high=0.4, seed=8))), Sample((floats(4), 0.3))],
-)  # fmt: skip
+)
 square = operator(
     "square(Tensor self) -> Tensor", "x * x.", decompose=lambda x: mul(x, x), inline=True, tags=TAGS,
     samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
 masked_fill = operator(
-    "masked_fill(Tensor self, Tensor mask, Tensor|Scalar value) -> Tensor", "`value` where the mask is true, self elsewhere.",
+    "masked_fill(Tensor self, Tensor mask, Tensor|Scalar value) -> Tensor",
+    "`value` where the mask is true, self elsewhere.",
     decompose=lambda x, mask, value: where(mask, value if value.dtype is x.dtype else to_dtype(value, x.dtype), x),
-    inline=True, tags=("like_self", "inplace"),
+    inline=True,
+    tags=("like_self", "inplace"),
     samples=lambda: [Sample((floats(2, 3), masks(2, 3), 0.5)), Sample((floats(2, 3), masks(3), -9))],
-)  # fmt: skip
+)
 lerp = operator(
-    "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor", "self + weight * (end - self).",
-    decompose=lambda a, b, weight: a + weight * (b - a), inline=True, tags=("like_self", "inplace"),
-    samples=lambda: [Sample((floats(3), floats(3, seed=3), 0.3)), Sample((floats(3), floats(3, seed=3), floats(3, seed=9)))],
-)  # fmt: skip
+    "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor",
+    "self + weight * (end - self).",
+    decompose=lambda a, b, weight: a + weight * (b - a),
+    inline=True,
+    tags=("like_self", "inplace"),
+    samples=lambda: [
+        Sample((floats(3), floats(3, seed=3), 0.3)),
+        Sample((floats(3), floats(3, seed=3), floats(3, seed=9))),
+    ],
+)
 addcmul = operator(
-    "addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "self + value * tensor1 * tensor2.",
-    decompose=lambda x, a, b, value: x + (a * b if value == 1 else a * value * b), inline=True, tags=("inplace",),
+    "addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    "self + value * tensor1 * tensor2.",
+    decompose=lambda x, a, b, value: x + (a * b if value == 1 else a * value * b),
+    inline=True,
+    tags=("inplace",),
     samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, seed=4)), {"value": 0.5})],
-)  # fmt: skip
+)
 addcdiv = operator(
-    "addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", "self + value * tensor1 / tensor2.",
-    decompose=lambda x, a, b, value: x + (a / b if value == 1 else a * value / b), inline=True, tags=("inplace",),
+    "addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    "self + value * tensor1 / tensor2.",
+    decompose=lambda x, a, b, value: x + (a / b if value == 1 else a * value / b),
+    inline=True,
+    tags=("inplace",),
     samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, low=0.5, seed=4)), {"value": 0.5})],
-)  # fmt: skip
+)
 
 
 def _scaled(other: Any, alpha: Any) -> Any:

@@ -20,7 +20,6 @@ from .create import zeros
 from .index import gather, scatter, scatter_add
 from .pool import (
     _bins,
-    _geometry,
     _sizes,
     adaptive_avg_pool2d,
     avg_pool2d,
@@ -270,6 +269,7 @@ def max_pool2d_with_indices_backward(
     grad_output: Any, self: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool,
     indices: Any,
 ) -> Any:  # fmt: skip
-    """The gradient of `max_pool2d_with_indices` (arguments as in Core ATen): added where each window's maximum stood."""
+    """The gradient of `max_pool2d_with_indices` (arguments as in Core ATen): added where each window's maximum
+    stood."""
     blank = zeros((*self.shape[:-2], self.shape[-2] * self.shape[-1]), dtype=grad_output.dtype)
     return reshape(scatter_add(blank, -1, flatten(indices, -2), flatten(grad_output, -2)), tuple(self.shape))

@@ -1,4 +1,5 @@
-"""Random tensors. The operators take (seed, offset) as attributes and are pure; the functions draw those from a generator."""
+"""Random tensors. The operators take (seed, offset) as attributes and are pure; the functions draw those from a
+generator."""
 
 from __future__ import annotations
 
@@ -33,15 +34,27 @@ def _rand_kernel(xp: Any, size: Any, seed: Any, offset: Any, dtype: Any) -> Any:
 
 
 _rand = operator(
-    "rand(int[] size, int seed, int offset, *, dtype? dtype=None) -> Tensor", "Uniform numbers in [0, 1) from a counter.",
-    shape=_spec, eager=_rand_kernel, check=False, differentiable=False, tags=("random",), samples=lambda: [Sample(((2, 3), 1, 0))],
-)  # fmt: skip
+    "rand(int[] size, int seed, int offset, *, dtype? dtype=None) -> Tensor",
+    "Uniform numbers in [0, 1) from a counter.",
+    shape=_spec,
+    eager=_rand_kernel,
+    check=False,
+    differentiable=False,
+    tags=("random",),
+    samples=lambda: [Sample(((2, 3), 1, 0))],
+)
 _randn = operator(
-    "randn(int[] size, int seed, int offset, *, dtype? dtype=None) -> Tensor", "Standard normal numbers from a counter.",
-    shape=_spec, check=False, differentiable=False, tags=("random",), samples=lambda: [Sample(((2, 3), 1, 0))],
-    eager=lambda xp, size, seed, offset, dtype: normals(seed, offset, int(numel(size)))
-    .astype((dtype or get_default_dtype()).numpy).reshape(size),
-)  # fmt: skip
+    "randn(int[] size, int seed, int offset, *, dtype? dtype=None) -> Tensor",
+    "Standard normal numbers from a counter.",
+    shape=_spec,
+    check=False,
+    differentiable=False,
+    tags=("random",),
+    samples=lambda: [Sample(((2, 3), 1, 0))],
+    eager=lambda xp, size, seed, offset, dtype: (
+        normals(seed, offset, int(numel(size))).astype((dtype or get_default_dtype()).numpy).reshape(size)
+    ),
+)
 
 
 def _randint_kernel(xp: Any, size: Any, seed: Any, offset: Any, low: Any, high: Any, dtype: Any) -> Any:
@@ -52,10 +65,14 @@ def _randint_kernel(xp: Any, size: Any, seed: Any, offset: Any, low: Any, high: 
 
 _randint = operator(
     "randint(int[] size, int seed, int offset, int low, int high, *, dtype? dtype=None) -> Tensor",
-    "Uniform integers in [low, high) from a counter.", eager=_randint_kernel, check=False, differentiable=False, tags=("random",),
+    "Uniform integers in [low, high) from a counter.",
+    eager=_randint_kernel,
+    check=False,
+    differentiable=False,
+    tags=("random",),
     shape=lambda size, seed, offset, low, high, *, dtype=None: Spec(tuple(size), dtype or dtypes.int64),
     samples=lambda: [Sample(((2, 3), 1, 0, 0, 10))],
-)  # fmt: skip
+)
 
 
 def _dropout_kernel(xp: Any, x: Any, p: float, seed: int, offset: int) -> Any:
@@ -71,9 +88,13 @@ def _dropout_mask(x: Any, p: float, seed: int, offset: int) -> Any:
 dropout_seeded = operator(
     "dropout_seeded(Tensor self, float p, int seed, int offset) -> Tensor",
     "Elements zeroed with probability p, by a mask that (seed, offset) determines; the others scaled by 1 / (1 - p).",
-    shape=same, eager=_dropout_kernel, decompose=_dropout_mask, tags=("random",),
-    vjp=lambda g, _out, _x, p, seed, offset: (dropout_seeded(g, p, seed, offset),), samples=lambda: [Sample((floats(4, 4), 0.4, 3, 5))],
-)  # fmt: skip
+    shape=same,
+    eager=_dropout_kernel,
+    decompose=_dropout_mask,
+    tags=("random",),
+    vjp=lambda g, _out, _x, p, seed, offset: (dropout_seeded(g, p, seed, offset),),
+    samples=lambda: [Sample((floats(4, 4), 0.4, 3, 5))],
+)
 
 
 def _draw(generator: Generator | None, count: Any) -> tuple[int, int]:
@@ -107,7 +128,9 @@ def randn(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: b
 
 
 @function()
-def randint(low: Any, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Any:
+def randint(
+    low: Any, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None
+) -> Any:
     """Uniform integers in [low, high); `randint(high, size)` starts at 0."""
     if size is None:
         low, high, size = 0, low, high
@@ -186,7 +209,8 @@ def _check_p(name: str, p: float) -> None:
 
 @function()
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False, *, generator: Any = None) -> Any:
-    """While training, elements zeroed with probability `p` and the others scaled by 1 / (1 - p); else the input itself."""
+    """While training, elements zeroed with probability `p` and the others scaled by 1 / (1 - p); else the input
+    itself."""
     _check_p("dropout", p)
     if not training or p == 0:
         return input
@@ -207,11 +231,16 @@ def _fill(name: str, make: Any) -> Any:
 
 def _uniform(x: Any, low: float = 0.0, high: float = 1.0, *, generator: Any = None, **names: float) -> Any:
     low, high = names.get("from", low), names.get("to", high)
-    return rand(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * (high - low) + low
+    return (
+        rand(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * (high - low)
+        + low
+    )
 
 
 def _normal(x: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
-    return randn(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * std + mean
+    return (
+        randn(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * std + mean
+    )
 
 
 def _integers(x: Any, low: int = 0, high: int | None = None, *, generator: Any = None) -> Any:

@@ -1,4 +1,5 @@
-"""Conveniences that rearrange tensors: diagonals, triangles, windows, turns, joins. All are built from views and joins."""
+"""Conveniences that rearrange tensors: diagonals, triangles, windows, turns, joins. All are built from views and
+joins."""
 
 from __future__ import annotations
 
@@ -229,7 +230,8 @@ def kron(self: Any, other: Any) -> Any:
     a = view(self, (1,) * (rank - len(self.shape)) + tuple(self.shape))
     b = view(other, (1,) * (rank - len(other.shape)) + tuple(other.shape))
     wide = mul(
-        view(a, tuple(n for size in a.shape for n in (size, 1))), view(b, tuple(n for size in b.shape for n in (1, size)))
+        view(a, tuple(n for size in a.shape for n in (size, 1))),
+        view(b, tuple(n for size in b.shape for n in (1, size))),
     )
     return reshape(wide, tuple(m * n for m, n in zip(a.shape, b.shape, strict=True)))
 

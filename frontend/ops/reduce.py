@@ -1,4 +1,5 @@
-"""Operators that combine elements along dimensions: sums, products, extremes, tests, statistics, running sums, softmax."""
+"""Operators that combine elements along dimensions: sums, products, extremes, tests, statistics, running sums,
+softmax."""
 
 from __future__ import annotations
 
@@ -62,10 +63,15 @@ def _sum_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
 sum = operator(
     "sum(Tensor self, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
     "The sum of all elements, or along dimensions; integers and bools are added as int64.",
-    shape=lambda x, dim=None, keepdim=False, dtype=None: Spec(reduced(x.shape, dim, keepdim), _sum_dtype(x.dtype, dtype)),
-    eager=_sum_kernel, check=False, tags=("reduce",), samples=_dim_samples(),
+    shape=lambda x, dim=None, keepdim=False, dtype=None: Spec(
+        reduced(x.shape, dim, keepdim), _sum_dtype(x.dtype, dtype)
+    ),
+    eager=_sum_kernel,
+    check=False,
+    tags=("reduce",),
+    samples=_dim_samples(),
     vjp=lambda g, _out, _x, dim, keepdim, dtype: (expand(restore(g, _x.shape, dim, keepdim), tuple(_x.shape)),),
-)  # fmt: skip
+)
 
 
 def _count(shape: Any, dim: Any) -> Any:
@@ -75,7 +81,9 @@ def _count(shape: Any, dim: Any) -> Any:
 def _mean_dtype(x: Any, dtype: Any) -> DType:
     found = dtype or x.dtype
     if not found.is_floating_point:
-        raise DTypeError(f"mean of {x.dtype}: integers have no mean of their own type; use x.float().mean() or mean(dtype=...)")
+        raise DTypeError(
+            f"mean of {x.dtype}: integers have no mean of their own type; use x.float().mean() or mean(dtype=...)"
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -141,9 +149,15 @@ def _prod_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
 prod = operator(
     "prod(Tensor self, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
     "The product of all elements, or along dimensions.",
-    shape=lambda x, dim=None, keepdim=False, dtype=None: Spec(reduced(x.shape, dim, keepdim), _sum_dtype(x.dtype, dtype)),
-    eager=_prod_kernel, vjp=_prod_vjp, check=False, tags=("reduce",), samples=_dim_samples(low=0.5),
-)  # fmt: skip
+    shape=lambda x, dim=None, keepdim=False, dtype=None: Spec(
+        reduced(x.shape, dim, keepdim), _sum_dtype(x.dtype, dtype)
+    ),
+    eager=_prod_kernel,
+    vjp=_prod_vjp,
+    check=False,
+    tags=("reduce",),
+    samples=_dim_samples(low=0.5),
+)
 
 
 # -- extremes -------------------------------------------------------------------------------------
@@ -170,9 +184,15 @@ def _extreme(name: str, method: str, doc: str) -> Any:
         return getattr(x, method)(_axes(x, dim), keepdims=keepdim)
 
     return operator(
-        f"{name}(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", doc, shape=_extreme_shape(name), eager=eager,
-        vjp=_extreme_vjp, check=False, tags=("reduce",), samples=_dim_samples(),
-    )  # fmt: skip
+        f"{name}(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
+        doc,
+        shape=_extreme_shape(name),
+        eager=eager,
+        vjp=_extreme_vjp,
+        check=False,
+        tags=("reduce",),
+        samples=_dim_samples(),
+    )
 
 
 amax = _extreme("amax", "max", "The largest element, or the largest along dimensions; ties share the gradient.")
@@ -263,22 +283,34 @@ def aminmax(self: Any, *, dim: Any = None, keepdim: bool = False) -> MinMax:
 # -- tests ----------------------------------------------------------------------------------------
 
 any = operator(
-    "any(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", "Whether an element is nonzero (along dimensions).",
-    shape=lambda x, dim=None, keepdim=False: Spec(reduced(x.shape, dim, keepdim), dtypes.bool_), check=False,
-    eager=lambda xp, x, dim, keepdim: (x != 0).any(_axes(x, dim), keepdims=keepdim), differentiable=False, tags=("reduce",),
+    "any(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
+    "Whether an element is nonzero (along dimensions).",
+    shape=lambda x, dim=None, keepdim=False: Spec(reduced(x.shape, dim, keepdim), dtypes.bool_),
+    check=False,
+    eager=lambda xp, x, dim, keepdim: (x != 0).any(_axes(x, dim), keepdims=keepdim),
+    differentiable=False,
+    tags=("reduce",),
     samples=lambda: [Sample((masks(2, 3),)), Sample((masks(2, 3), (1,), True)), Sample((ints(3, high=2),))],
-)  # fmt: skip
+)
 all = operator(
-    "all(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor", "Whether every element is nonzero (along dimensions).",
-    shape=lambda x, dim=None, keepdim=False: Spec(reduced(x.shape, dim, keepdim), dtypes.bool_), check=False,
-    eager=lambda xp, x, dim, keepdim: (x != 0).all(_axes(x, dim), keepdims=keepdim), differentiable=False, tags=("reduce",),
+    "all(Tensor self, int[]? dim=None, bool keepdim=False) -> Tensor",
+    "Whether every element is nonzero (along dimensions).",
+    shape=lambda x, dim=None, keepdim=False: Spec(reduced(x.shape, dim, keepdim), dtypes.bool_),
+    check=False,
+    eager=lambda xp, x, dim, keepdim: (x != 0).all(_axes(x, dim), keepdims=keepdim),
+    differentiable=False,
+    tags=("reduce",),
     decompose=lambda x, dim=None, keepdim=False: logical_not(any(logical_not(x), dim, keepdim)),
     samples=lambda: [Sample((masks(2, 3),)), Sample((masks(2, 3), (1,), True)), Sample((ints(3, high=2),))],
-)  # fmt: skip
+)
 count_nonzero = operator(
-    "count_nonzero(Tensor self, int[]? dim=None) -> Tensor", "The number of nonzero elements.", inline=True,
-    decompose=lambda x, dim=None: sum(ne(x, 0), dim), differentiable=False, samples=lambda: [Sample((ints(4, high=2),))],
-)  # fmt: skip
+    "count_nonzero(Tensor self, int[]? dim=None) -> Tensor",
+    "The number of nonzero elements.",
+    inline=True,
+    decompose=lambda x, dim=None: sum(ne(x, 0), dim),
+    differentiable=False,
+    samples=lambda: [Sample((ints(4, high=2),))],
+)
 
 # -- statistics -----------------------------------------------------------------------------------
 
@@ -320,9 +352,17 @@ def _stat_shape(name: str) -> Callable[..., Spec]:
 _var_op = operator(
     "var(Tensor self, int[]? dim=None, Scalar correction=1, bool keepdim=False) -> Tensor",
     "The variance: squared distances from the mean, summed and divided by (count - correction).",
-    shape=_stat_shape("var"), eager=_var_kernel, vjp=_var_vjp, decompose=_var, tags=("reduce",),
-    samples=lambda: [Sample((floats(2, 3),)), Sample((floats(2, 3), (1,), 0)), Sample((floats(2, 3, 2), (0, 2), 1, True))],
-)  # fmt: skip
+    shape=_stat_shape("var"),
+    eager=_var_kernel,
+    vjp=_var_vjp,
+    decompose=_var,
+    tags=("reduce",),
+    samples=lambda: [
+        Sample((floats(2, 3),)),
+        Sample((floats(2, 3), (1,), 0)),
+        Sample((floats(2, 3, 2), (0, 2), 1, True)),
+    ],
+)
 
 
 def _correction(unbiased: Any, correction: Any) -> Any:
@@ -389,14 +429,17 @@ def _lse32(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
 
 
 logsumexp = operator(
-    "logsumexp(Tensor self, int[] dim, bool keepdim=False) -> Tensor", "log(sum(exp(x))) along dimensions, without overflow.",
-    shape=lambda x, dim, keepdim=False: Spec(reduced(x.shape, dim, keepdim), float_of(x.dtype)), eager=_logsumexp_kernel,
-    decompose=_logsumexp, tags=("reduce",),
+    "logsumexp(Tensor self, int[] dim, bool keepdim=False) -> Tensor",
+    "log(sum(exp(x))) along dimensions, without overflow.",
+    shape=lambda x, dim, keepdim=False: Spec(reduced(x.shape, dim, keepdim), float_of(x.dtype)),
+    eager=_logsumexp_kernel,
+    decompose=_logsumexp,
+    tags=("reduce",),
     vjp=lambda g, out, x, dim, keepdim: (
         restore(g, x.shape, dim, keepdim) * exp(x - restore(out, x.shape, dim, keepdim)),
     ),
     samples=lambda: [Sample((floats(2, 3), (1,))), Sample((floats(2, 3), (0, 1), True))],
-)  # fmt: skip
+)
 
 
 @function(method=True)
@@ -444,11 +487,14 @@ def _scan_kernel(ufunc: Any) -> Callable[..., Any]:
 
 
 cumsum = operator(
-    "cumsum(Tensor self, int dim, *, dtype? dtype=None) -> Tensor", "Running sums along a dimension.", shape=_scan_shape,
-    eager=_scan_kernel(np.add), tags=("scan",),
+    "cumsum(Tensor self, int dim, *, dtype? dtype=None) -> Tensor",
+    "Running sums along a dimension.",
+    shape=_scan_shape,
+    eager=_scan_kernel(np.add),
+    tags=("scan",),
     vjp=lambda g, _out, _x, dim, dtype: (flip(cumsum(flip(g, (dim,)), dim), (dim,)) if len(_x.shape) else g,),
     samples=lambda: [Sample((floats(2, 3), 1)), Sample((floats(3), 0)), Sample((ints(3), 0))],
-)  # fmt: skip
+)
 
 
 def _cumprod_vjp(g: Any, out: Any, x: Any, dim: Any, dtype: Any) -> Any:
@@ -472,10 +518,14 @@ def _cumprod_vjp(g: Any, out: Any, x: Any, dim: Any, dtype: Any) -> Any:
 
 
 cumprod = operator(
-    "cumprod(Tensor self, int dim, *, dtype? dtype=None) -> Tensor", "Running products along a dimension.", shape=_scan_shape,
-    eager=_scan_kernel(np.multiply), vjp=_cumprod_vjp, tags=("scan",),
+    "cumprod(Tensor self, int dim, *, dtype? dtype=None) -> Tensor",
+    "Running products along a dimension.",
+    shape=_scan_shape,
+    eager=_scan_kernel(np.multiply),
+    vjp=_cumprod_vjp,
+    tags=("scan",),
     samples=lambda: [Sample((floats(2, 3), 1)), Sample((floats(3), 0))],
-)  # fmt: skip
+)
 
 # -- softmax --------------------------------------------------------------------------------------
 

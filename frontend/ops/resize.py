@@ -1,7 +1,7 @@
 """Changing the resolution of images: nearest and bilinear interpolation, and pixel shuffling.
 
-Interpolation is separable and linear, out = R_h @ x @ R_w^T with one small matrix per dimension. The forward kernels read
-the two or four elements they need; the gradients are the products with the transposed matrices.
+Interpolation is separable and linear, out = R_h @ x @ R_w^T with one small matrix per dimension. The forward kernels
+read the two or four elements they need; the gradients are the products with the transposed matrices.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def _nearest_samples() -> Iterator[Sample]:
 
 upsample_nearest2d = operator(
     "upsample_nearest2d(Tensor input, int[2] output_size, float? scales_h=None, float? scales_w=None) -> Tensor",
-    """Resize (N, C, H, W) to `output_size`, copying the element at floor(i * H / OH) (i / scale where a scale is given).
+    """Resize (N, C, H, W) to `output_size`, copying the element at floor(i * H / OH) (i / scale where a scale is
+    given).
 
     >>> import pappus as pp
     >>> pp.upsample_nearest2d(pp.tensor([[[[1.0, 2.0]]]]), (2, 4)).tolist()

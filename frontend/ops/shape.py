@@ -1,4 +1,5 @@
-"""Operators that move elements without computing: views, joins, padding, flips. Most only rename positions in memory."""
+"""Operators that move elements without computing: views, joins, padding, flips. Most only rename positions in
+memory."""
 
 from __future__ import annotations
 
@@ -28,15 +29,20 @@ def resolve_view(have: Sequence[Any], want: Sequence[Any]) -> tuple[Any, ...]:
         at = unknown[0]
         rest = numel(shape[:at] + shape[at + 1 :])
         if type(rest) is int and rest == 0:
-            raise ShapeError(f"view of {list(have)} to {list(shape)}: -1 is ambiguous next to a size of 0; write the size")
+            raise ShapeError(
+                f"view of {list(have)} to {list(shape)}: -1 is ambiguous next to a size of 0; write the size"
+            )
         found = total // rest
         if not same_size(found * rest, total) and not sym_eq(total % rest, 0):
-            raise ShapeError(f"view of {list(have)} to {list(shape)}: {total} elements do not divide into rows of {rest}")
+            raise ShapeError(
+                f"view of {list(have)} to {list(shape)}: {total} elements do not divide into rows of {rest}"
+            )
         return (*shape[:at], found, *shape[at + 1 :])
     count = numel(shape)
     if not same_size(count, total) and not sym_eq(count, total):
         raise ShapeError(
-            f"view of {list(have)} to {list(shape)}: {total} elements do not fill {count} places; the products of the sizes "
+            f"view of {list(have)} to {list(shape)}: {total} elements do not fill {count} places; the products "
+            "of the sizes "
             "must be equal (one size may be -1)"
         )
     return shape
@@ -51,11 +57,16 @@ def _view_kernel(xp: Any, x: Any, shape: Any) -> Any:
 
 
 view = operator(
-    "view(Tensor self, int[] shape) -> Tensor", "The same elements in row-major order under another shape; one size may be -1.",
-    shape=lambda x, shape: Spec(resolve_view(x.shape, shape), x.dtype), eager=_view_kernel, view=True, check=False,
-    vjp=lambda g, _out, _x, shape: (view(g, tuple(_x.shape)),), tags=("movement", "varargs"),
+    "view(Tensor self, int[] shape) -> Tensor",
+    "The same elements in row-major order under another shape; one size may be -1.",
+    shape=lambda x, shape: Spec(resolve_view(x.shape, shape), x.dtype),
+    eager=_view_kernel,
+    view=True,
+    check=False,
+    vjp=lambda g, _out, _x, shape: (view(g, tuple(_x.shape)),),
+    tags=("movement", "varargs"),
     samples=lambda: [Sample((floats(2, 6), (3, 4))), Sample((floats(2, 6), (-1,))), Sample((floats(), (1, 1)))],
-)  # fmt: skip
+)
 
 
 def _permute_dims(dims: Sequence[int], rank: int) -> tuple[int, ...]:
@@ -84,7 +95,9 @@ permute = operator(
 def _expand_shape(have: Sequence[Any], want: Sequence[Any]) -> tuple[Any, ...]:
     lead = len(want) - len(have)
     if lead < 0:
-        raise ShapeError(f"expand of {list(have)} to {list(want)}: the target has fewer dimensions; it may only add some in front")
+        raise ShapeError(
+            f"expand of {list(have)} to {list(want)}: the target has fewer dimensions; it may only add some in front"
+        )
     out: list[Any] = []
     for at, n in enumerate(want):
         m: Any = have[at - lead] if at >= lead else 1
@@ -96,7 +109,8 @@ def _expand_shape(have: Sequence[Any], want: Sequence[Any]) -> tuple[Any, ...]:
             out.append(n)
         else:
             raise ShapeError(
-                f"expand of {list(have)} to {list(want)}: dimension {at} has size {m} and cannot become {n}; only sizes of 1 expand"
+                f"expand of {list(have)} to {list(want)}: dimension {at} has size {m} and cannot become {n}; only "
+                "sizes of 1 expand"
             )
     return tuple(out)
 
@@ -114,7 +128,7 @@ def slice_range(size: Any, start: Any, end: Any, step: Any) -> tuple[Any, Any]:
     """First index and number of elements of `start:end:step` on a dimension of `size`, clipped as Python does."""
 
     def clip(at: Any) -> Any:
-        if type(at) is int and at < 0 or isinstance(at, SymInt) and at < 0:
+        if (type(at) is int and at < 0) or (isinstance(at, SymInt) and at < 0):
             at = sym_max(at + size, 0)
         return at if same_size(at, size) else sym_min(at, size)
 
@@ -214,17 +228,24 @@ def _cat_vjp(g: Any, _out: Any, _tensors: Any, dim: Any) -> Any:
 
 
 cat = operator(
-    "cat(Tensor[] tensors, int dim=0) -> Tensor", "Tensors joined along an existing dimension.", shape=_cat_shape,
+    "cat(Tensor[] tensors, int dim=0) -> Tensor",
+    "Tensors joined along an existing dimension.",
+    shape=_cat_shape,
     eager=lambda xp, tensors, dim: np.concatenate(promote_arrays(*_cat_parts(tensors)), axis=dim),
-    vjp=_cat_vjp, tags=("movement",),
-    samples=lambda: [Sample(([floats(2, 3), floats(1, 3, seed=2)],)), Sample(([floats(2, 3), floats(2, 2, seed=2)], -1))],
-)  # fmt: skip
+    vjp=_cat_vjp,
+    tags=("movement",),
+    samples=lambda: [
+        Sample(([floats(2, 3), floats(1, 3, seed=2)],)),
+        Sample(([floats(2, 3), floats(2, 2, seed=2)], -1)),
+    ],
+)
 
 
 def _pads(pad: Sequence[Any], rank: int) -> list[tuple[Any, Any]]:
     if len(pad) % 2 or len(pad) > 2 * rank:
         raise ArgumentError(
-            f"pad {list(pad)} for a tensor of {rank} dimensions; expected (before, after) pairs from the last dimension backwards"
+            f"pad {list(pad)} for a tensor of {rank} dimensions; expected (before, after) pairs from the last "
+            "dimension backwards"
         )
     pairs: list[tuple[Any, Any]] = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
     return [(0, 0)] * (rank - len(pairs)) + pairs[::-1]
@@ -265,26 +286,41 @@ def _flip_shape(x: Any, dims: Any) -> Spec:
 
 
 flip = operator(
-    "flip(Tensor self, int[] dims) -> Tensor", "The order of the elements reversed along dimensions.", shape=_flip_shape,
-    eager=lambda xp, x, dims: np.flip(x, dims).copy() if dims else x.copy(), tags=("movement", "varargs"),
+    "flip(Tensor self, int[] dims) -> Tensor",
+    "The order of the elements reversed along dimensions.",
+    shape=_flip_shape,
+    eager=lambda xp, x, dims: np.flip(x, dims).copy() if dims else x.copy(),
+    tags=("movement", "varargs"),
     vjp=lambda g, _out, _x, dims: (flip(g, dims) if dims else g,),
     samples=lambda: [Sample((floats(2, 3), (1,))), Sample((floats(2, 3), (0, -1)))],
-)  # fmt: skip
+)
 clone = operator(
-    "clone(Tensor self, *, any memory_format=None) -> Tensor", "A copy in memory of its own.",
-    shape=lambda x, memory_format=None: Spec(tuple(x.shape), x.dtype), eager=lambda xp, x, memory_format: x.copy(order="C"),
-    check=False, vjp=lambda g, _out, _x, memory_format: (g,), samples=lambda: [Sample((floats(2, 3),))],
-)  # fmt: skip
+    "clone(Tensor self, *, any memory_format=None) -> Tensor",
+    "A copy in memory of its own.",
+    shape=lambda x, memory_format=None: Spec(tuple(x.shape), x.dtype),
+    eager=lambda xp, x, memory_format: x.copy(order="C"),
+    check=False,
+    vjp=lambda g, _out, _x, memory_format: (g,),
+    samples=lambda: [Sample((floats(2, 3),))],
+)
 alias = operator(
-    "alias(Tensor self) -> Tensor", "The same tensor under another name.", shape=lambda x: Spec(tuple(x.shape), x.dtype),
-    eager=lambda xp, x: x[...], view=True, check=False, vjp=lambda g, _out, _x: (g,), samples=lambda: [Sample((floats(2),))],
-)  # fmt: skip
+    "alias(Tensor self) -> Tensor",
+    "The same tensor under another name.",
+    shape=lambda x: Spec(tuple(x.shape), x.dtype),
+    eager=lambda xp, x: x[...],
+    view=True,
+    check=False,
+    vjp=lambda g, _out, _x: (g,),
+    samples=lambda: [Sample((floats(2),))],
+)
 
 # -- shorthand: these reach modes only as the primitives above ------------------------------------
 
 
 def _shorthand(schema: str, doc: str, decompose: Any, *samples: Any, tags: tuple[str, ...] = ()) -> Any:
-    return operator(schema, doc, decompose=decompose, inline=True, tags=("movement", *tags), samples=lambda: list(samples))
+    return operator(
+        schema, doc, decompose=decompose, inline=True, tags=("movement", *tags), samples=lambda: list(samples)
+    )
 
 
 def _transpose(x: Any, dim0: int, dim1: int) -> Any:
@@ -298,7 +334,9 @@ def _transpose(x: Any, dim0: int, dim1: int) -> Any:
 
 def _t(x: Any) -> Any:
     if len(x.shape) > 2:
-        raise ShapeError(f"t() is for tensors of at most 2 dimensions, got shape {list(x.shape)}; use transpose(a, b) or mT")
+        raise ShapeError(
+            f"t() is for tensors of at most 2 dimensions, got shape {list(x.shape)}; use transpose(a, b) or mT"
+        )
     return permute(x, (1, 0)) if len(x.shape) == 2 else alias(x)
 
 
@@ -348,7 +386,10 @@ def _stack(tensors: Any, dim: int = 0) -> Any:
         raise ArgumentError("stack needs at least one tensor")
     for n, t in enumerate(tensors[1:], 1):
         if len(t.shape) != len(tensors[0].shape) or not all(map(sym_eq, t.shape, tensors[0].shape)):
-            raise ShapeError(f"stack: tensor {n} has shape {list(t.shape)}, tensor 0 has {list(tensors[0].shape)}; they must be equal")
+            raise ShapeError(
+                f"stack: tensor {n} has shape {list(t.shape)}, tensor 0 has {list(tensors[0].shape)}; "
+                "they must be equal"
+            )
     at = wrap_dim(dim, len(tensors[0].shape) + 1)
     return cat([unsqueeze(t, at) for t in tensors], at)
 
@@ -365,7 +406,9 @@ def _narrow(x: Any, dim: int, start: Any, length: Any) -> Any:
 def _repeat(x: Any, repeats: Any) -> Any:
     lead = len(repeats) - len(x.shape)
     if lead < 0:
-        raise ShapeError(f"repeat: {len(repeats)} counts for a tensor of {len(x.shape)} dimensions; give one per dimension")
+        raise ShapeError(
+            f"repeat: {len(repeats)} counts for a tensor of {len(x.shape)} dimensions; give one per dimension"
+        )
     shape = (1,) * lead + tuple(x.shape)
     if all(type(r) is int and r == 1 for r in repeats):
         return clone(view(x, shape))
@@ -423,16 +466,22 @@ select = _shorthand(
     Sample((floats(2, 3), 1, -1)),
 )  # fmt: skip
 squeeze = _shorthand(
-    "squeeze(Tensor self, int[]? dim=None) -> Tensor", "Dimensions of size 1 removed (only the named ones, if any).", _squeeze,
-    Sample((floats(2, 1, 3, 1),)), Sample((floats(2, 1, 3, 1), (1, 0))),
-)  # fmt: skip
+    "squeeze(Tensor self, int[]? dim=None) -> Tensor",
+    "Dimensions of size 1 removed (only the named ones, if any).",
+    _squeeze,
+    Sample((floats(2, 1, 3, 1),)),
+    Sample((floats(2, 1, 3, 1), (1, 0))),
+)
 unsqueeze = _shorthand(
     "unsqueeze(Tensor self, int dim) -> Tensor", "A new dimension of size 1.", _unsqueeze, Sample((floats(2, 3), -1)),
 )  # fmt: skip
 flatten = _shorthand(
-    "flatten(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor", "Neighbouring dimensions joined into one.", _flatten,
-    Sample((floats(2, 3, 2), 1)), Sample((floats(2, 3),)),
-)  # fmt: skip
+    "flatten(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor",
+    "Neighbouring dimensions joined into one.",
+    _flatten,
+    Sample((floats(2, 3, 2), 1)),
+    Sample((floats(2, 3),)),
+)
 unflatten = _shorthand(
     "unflatten(Tensor self, int dim, int[] sizes) -> Tensor", "One dimension split into several.", _unflatten,
     Sample((floats(2, 6), 1, (2, -1))),
@@ -442,25 +491,36 @@ stack = _shorthand(
     Sample(([floats(2, 3), floats(2, 3, seed=2)], 1)),
 )  # fmt: skip
 narrow = _shorthand(
-    "narrow(Tensor self, int dim, int start, int length) -> Tensor", "`length` elements from `start` along a dimension.", _narrow,
+    "narrow(Tensor self, int dim, int start, int length) -> Tensor",
+    "`length` elements from `start` along a dimension.",
+    _narrow,
     Sample((floats(2, 5), 1, 1, 3)),
-)  # fmt: skip
+)
 repeat = _shorthand(
-    "repeat(Tensor self, int[] repeats) -> Tensor", "Copies laid side by side, as many as given per dimension.", _repeat,
-    Sample((floats(2, 3), (2, 1, 2))), tags=("varargs",),
-)  # fmt: skip
-tile = _shorthand(
-    "tile(Tensor self, int[] dims) -> Tensor", "Like repeat, missing counts being 1.", _tile, Sample((floats(2, 3), (2,))),
+    "repeat(Tensor self, int[] repeats) -> Tensor",
+    "Copies laid side by side, as many as given per dimension.",
+    _repeat,
+    Sample((floats(2, 3), (2, 1, 2))),
     tags=("varargs",),
-)  # fmt: skip
+)
+tile = _shorthand(
+    "tile(Tensor self, int[] dims) -> Tensor",
+    "Like repeat, missing counts being 1.",
+    _tile,
+    Sample((floats(2, 3), (2,))),
+    tags=("varargs",),
+)
 repeat_interleave = _shorthand(
     "repeat_interleave(Tensor self, int repeats, int? dim=None) -> Tensor", "Every element repeated in place.",
     _repeat_interleave, Sample((floats(2, 3), 2, 1)), Sample((floats(2, 3), 2)),
 )  # fmt: skip
 roll = _shorthand(
-    "roll(Tensor self, int[] shifts, int[] dims=[]) -> Tensor", "Elements moved along dimensions, what leaves at the end returns in front.",
-    _roll, Sample((floats(2, 3), (1, -1), (0, 1))), Sample((floats(2, 3), 2)),
-)  # fmt: skip
+    "roll(Tensor self, int[] shifts, int[] dims=[]) -> Tensor",
+    "Elements moved along dimensions, what leaves at the end returns in front.",
+    _roll,
+    Sample((floats(2, 3), (1, -1), (0, 1))),
+    Sample((floats(2, 3), 2)),
+)
 movedim = _shorthand(
     "movedim(Tensor self, int[] source, int[] destination) -> Tensor", "Dimensions moved to other places.", _movedim,
     Sample((floats(2, 3, 4), 0, -1)),
@@ -512,7 +572,8 @@ triu = _triangle_op("triu", True, "The part on and above a diagonal, zeros elsew
 
 @function(method=True)
 def split(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Pieces of `split_size` (an int, or a list of sizes) along a dimension; the last may be smaller. The pieces are views."""
+    """Pieces of `split_size` (an int, or a list of sizes) along a dimension; the last may be smaller. The pieces are
+    views."""
     size = self.shape[dim]
     if isinstance(split_size, (int, SymInt)):
         if isinstance(split_size, int) and split_size < 1 and size:

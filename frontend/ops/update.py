@@ -24,7 +24,8 @@ __all__ = ["index_copy", "slice_scatter", "slice_update"]
 
 
 def _check(name: str, x: Any, src: Any, dim: Any, wanted: Any) -> Spec:
-    """The result's Spec: self's, where src has its type and, but for `dim`, its shape, and `wanted` (if any) along `dim`."""
+    """The result's Spec: self's, where src has its type and, but for `dim`, its shape, and `wanted` (if any) along
+    `dim`."""
     at = wrap_dim(dim, len(x.shape))
     if src.dtype is not x.dtype:
         raise DTypeError(f"{name}: self has type {x.dtype}, src has {src.dtype}; convert src with .to(self.dtype)")
@@ -33,7 +34,9 @@ def _check(name: str, x: Any, src: Any, dim: Any, wanted: Any) -> Spec:
     for d, (n, m) in enumerate(zip(x.shape, src.shape, strict=True)):
         expected = wanted if d == at else n
         if expected is not None and not sym_eq(m, expected):
-            raise ShapeError(f"{name}: src of shape {list(src.shape)} has size {m} in dimension {d}, expected {expected}")
+            raise ShapeError(
+                f"{name}: src of shape {list(src.shape)} has size {m} in dimension {d}, expected {expected}"
+            )
     return Spec(tuple(x.shape), x.dtype)
 
 
@@ -61,28 +64,38 @@ slice_scatter = operator(
     >>> pp.slice_scatter(pp.zeros(4), pp.ones(2), 0, 1, 3)
     tensor([0., 1., 1., 0.])
     """,
-    shape=_scatter_shape, eager=_scatter_kernel, vjp=_scatter_vjp, tags=("index",),
+    shape=_scatter_shape,
+    eager=_scatter_kernel,
+    vjp=_scatter_vjp,
+    tags=("index",),
     samples=lambda: [
-        Sample((floats(4, 3), floats(2, 3, seed=3), 0, 1, 3)), Sample((floats(2, 5), floats(2, 2, seed=3), -1, -4, None, 2)),
+        Sample((floats(4, 3), floats(2, 3, seed=3), 0, 1, 3)),
+        Sample((floats(2, 5), floats(2, 2, seed=3), -1, -4, None, 2)),
         Sample((floats(3, 2), floats(3, 2, seed=3))),
     ],
-)  # fmt: skip
+)
 
 
 def _update_shape(x: Any, src: Any, start: Any, dim: Any = 0) -> Spec:
     if start.dtype.category != 1 or len(start.shape) != 0:
-        raise DTypeError(f"slice_update: start must be an integer tensor of rank 0, got {start.dtype} of shape {list(start.shape)}")
+        raise DTypeError(
+            f"slice_update: start must be an integer tensor of rank 0, got {start.dtype} of shape {list(start.shape)}"
+        )
     spec = _check("slice_update", x, src, dim, None)
     at = wrap_dim(dim, len(x.shape))
     if type(src.shape[at]) is int and type(x.shape[at]) is int and src.shape[at] > x.shape[at]:
-        raise ShapeError(f"slice_update: src has size {src.shape[at]} in dimension {at}, more than self's {x.shape[at]}")
+        raise ShapeError(
+            f"slice_update: src has size {src.shape[at]} in dimension {at}, more than self's {x.shape[at]}"
+        )
     return spec
 
 
 def _update_kernel(xp: Any, x: Any, src: Any, start: Any, dim: Any) -> Any:
     first, count, size = int(start), src.shape[dim], x.shape[dim]
     if not 0 <= first <= size - count:
-        raise DimError(f"slice_update: {count} elements from position {first} do not fit in dimension {dim} of size {size}")
+        raise DimError(
+            f"slice_update: {count} elements from position {first} do not fit in dimension {dim} of size {size}"
+        )
     return _scatter_kernel(xp, x, src, dim, first, first + count, 1)
 
 
@@ -93,7 +106,8 @@ def _update_vjp(g: Any, _out: Any, _x: Any, _src: Any, start: Any, dim: Any) -> 
 
 slice_update = operator(
     "slice_update(Tensor self, Tensor src, Tensor start, int dim=0) -> Tensor",
-    """A copy of self in which src takes the place of the elements from `start` (a 0-d integer tensor) on along one dimension.
+    """A copy of self in which src takes the place of the elements from `start` (a 0-d integer tensor) on along one
+    dimension.
 
     >>> import pappus as pp
     >>> pp.slice_update(pp.zeros(4), pp.ones(2), pp.tensor(2))
