@@ -332,7 +332,7 @@ def test_random_score_mod_is_repeated_in_backward() -> None:
 # -- memory ---------------------------------------------------------------------------------------
 
 _MEMORY = """
-import resource, sys
+import sys
 import pappus as pp
 from pappus.nn.attention.flex_attention import create_block_mask, flex_attention
 
@@ -343,7 +343,8 @@ table = pp.zeros(2, 256, requires_grad=True)
 out = flex_attention(q, k, v, lambda s, b, h, i, j: s + table[h, (i - j).clamp(0, 255)], mask)
 out.sum().backward()
 assert table.grad is not None
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+# Not ru_maxrss: that of a child begins with its parent's.
+print(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
 """
 
 
@@ -354,11 +355,13 @@ def peak(length: int) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_linear_in_the_length() -> None:
     small, middle, large = peak(256), peak(4096), peak(16384)
-    assert large < 300, f"16k x 16k with a window of 256 needs {large:.0f} MB; one matrix of scores alone is 2048 MB"
-    # The tensors themselves are 4 MB for 4k and 16 MB for 16k; a matrix of bools would be 16 and 256 MB.
-    assert large - small < 4 * (middle - small) + 60, (small, middle, large)
+    # Measured: 45, 54 and 84 MB, about 40 of them Python and its libraries.
+    assert large < 150, f"16k x 16k with a window of 256 needs {large:.0f} MB; one matrix of scores alone is 2048 MB"
+    # Linear growth is by a factor of 4.2, quadratic by 16.
+    assert large - small < 7 * (middle - small) + 4, (small, middle, large)
 
 
 # -- the outside world ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flex_reference import EXAMPLES, IDS, MASKS, agree, leaf, operands, reference, values_and_grads
+from flex_reference import EXAMPLES, IDS, MASKS, agree, compare, leaf, operands, reference, values_and_grads
 
 import pappus as pp
 from pappus.frontend.flex_attention import classify
@@ -326,3 +326,56 @@ def test_captured_tensor_used_for_some_positions_only() -> None:
 
     with pytest.raises(pp.AutogradError, match=r"for some positions only.*pp.where"):
         flex_attention(q, k, v, mod).sum().backward()
+
+
+# -- masks as people write them for torch ----------------------------------------------------------
+
+SIDE = 8  # positions are pixels of a picture of 8 x 8
+OFFSETS = pp.tensor([0, 5, 22, 31])  # where the documents of IDS begin
+PREFIXES = pp.tensor([3, 40])
+
+
+def natten(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    """Neighbours in a picture: windows that stay inside."""
+    q_x, q_y, kv_x, kv_y = q_idx // SIDE, q_idx % SIDE, kv_idx // SIDE, kv_idx % SIDE
+    centre_x, centre_y = q_x.clamp(1, SIDE - 2), q_y.clamp(1, SIDE - 2)
+    return ((centre_x - kv_x).abs() <= 1) & ((centre_y - kv_y).abs() <= 1)
+
+
+def inside_documents(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    """A mask inside each document, on positions counted from its beginning."""
+    same = IDS[q_idx] == IDS[kv_idx]
+    q_own, kv_own = q_idx - OFFSETS[IDS[q_idx]], kv_idx - OFFSETS[IDS[kv_idx]]
+    return same & (q_own >= kv_own) & (q_own - kv_own < 4 * (h + 1))
+
+
+def prefixes(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    """A prefix of its own length for each batch."""
+    return (kv_idx < PREFIXES[b]) | (q_idx >= kv_idx)
+
+
+def pieces(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    """Causal, and everything inside some pieces (images in a text)."""
+    found = q_idx >= kv_idx
+    for start, length in ((4, 9), (20, 11)):
+        inside = (q_idx >= start) & (q_idx < start + length)
+        found |= inside & (kv_idx >= start) & (kv_idx < start + length)
+    return found
+
+
+def strided(b: Any, h: Any, q_idx: Any, kv_idx: Any) -> Any:
+    """Every other position for every other head."""
+    return pp.where(h % 2 == 0, (q_idx - kv_idx) % 2 == 0, q_idx >= kv_idx)
+
+
+@pytest.mark.parametrize(
+    ("mask_mod", "length"), [(natten, 64), (inside_documents, 37), (prefixes, 37), (pieces, 37), (strided, 37)]
+)
+def test_masks_as_people_write_them(mask_mod: Any, length: int) -> None:
+    mask = create_block_mask(mask_mod, 2, 4, length, length, BLOCK_SIZE=8)
+    dense = create_mask(mask_mod, 2, 4, length, length).numpy()
+    blocks = -(-length // 8)
+    padded = np.pad(dense, ((0, 0), (0, 0), *[(0, 8 * blocks - length)] * 2), mode="edge")
+    parts = padded.reshape(2, 4, blocks, 8, blocks, 8)
+    np.testing.assert_array_equal(mask.kinds(), np.where(parts.all((3, 5)), 2, parts.any((3, 5))))
+    compare(*operands(2, 4, 2, length, length), mask_mod=mask_mod, block=8, b=2, h=4)
