@@ -87,7 +87,9 @@ class _Packer:
             items = []
             for key, item in value.items():
                 if type(key) not in (str, int, bool, float, type(None)) or (key != key or key in (math.inf, -math.inf)):
-                    raise ArgumentError(f"save: {_at(path)} has the key {key!r}; keys must be strings or finite numbers")
+                    raise ArgumentError(
+                        f"save: {_at(path)} has the key {key!r}; keys must be strings or finite numbers"
+                    )
                 items.append([key, self.pack(item, (*path, str(key)))])
             return {"dict": items}
         packed = [self.pack(item, (*path, str(i))) for i, item in enumerate(value)]

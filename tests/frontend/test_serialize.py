@@ -235,6 +235,19 @@ def test_torch_reads_and_writes_the_same_files(tmp_path):
     assert theirs.weight.float().tolist() == pp.load(tmp_path / "b.safetensors")["weight"].float().tolist()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_torch_sees_every_type(dtype, tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    pp.save({"x": pp.tensor([0, 1, 1]).to(getattr(pp, dtype))}, tmp_path / "x.safetensors")
+    theirs = load_file(tmp_path / "x.safetensors")["x"]
+    assert theirs.dtype is getattr(torch, dtype) and theirs.tolist() == [0, 1, 1]
+    save_file({"x": theirs}, tmp_path / "y.safetensors")
+    ours = pp.load(tmp_path / "y.safetensors")["x"]
+    assert ours.dtype is getattr(pp, dtype) and ours.tolist() == [0, 1, 1]
+
+
 def test_every_tensor_is_aligned(tmp_path):
     path = tmp_path / "x.safetensors"
     pp.save({"a": pp.ones(3).to(pp.int8), "b": pp.ones(3).double(), "c": pp.ones(1).half()}, path)
