@@ -4,7 +4,11 @@
 
 #define WEAK __attribute__((weak))
 /* Or the compiler would see a loop that copies and call the function it is in. */
+#if defined(__clang__)
+#define PLAIN __attribute__((no_builtin))
+#else
 #define PLAIN __attribute__((optimize("no-tree-loop-distribute-patterns")))
+#endif
 
 WEAK PLAIN void *memcpy(void *to, const void *from, size_t n) {
   unsigned char *t = to;

@@ -5,6 +5,8 @@
  * job's fields alive until it has finished. Waiting spins for a bounded time and then sleeps. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
+#elif defined(__APPLE__)
+#define _DARWIN_C_SOURCE /* _SC_NPROCESSORS_ONLN */
 #else
 #define _POSIX_C_SOURCE 200809L
 #endif
