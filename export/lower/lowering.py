@@ -226,7 +226,7 @@ _NO_KERNEL = {
 }  # fmt: skip
 _LIKE = {
     "randn": "rand", "randint": "rand", "dropout_seeded": "dropout", "topk": "sort", "scatter_add": "scatter",
-    "index_put": "scatter",
+    "index_put": "scatter", "scatter_max": "scatter", "scatter_min": "scatter", "scatter_prod": "scatter",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import ArgumentError, DimError, DTypeError
+from ..errors import DimError
 from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
@@ -18,7 +18,7 @@ from .create import zeros
 from .index import scatter_add, sort
 from .pointwise import eq, isnan, to_dtype, where
 from .reduce import ValuesIndices, max, mean, sum
-from .shape import flatten, select, slice_, squeeze, unsqueeze, view
+from .shape import flatten, slice_, squeeze
 
 # -- running extremes -----------------------------------------------------------------------------
 
@@ -106,32 +106,6 @@ def median(self: Any, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 @function(method=True)
-def quantile(self: Any, q: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """The element below which a fraction `q` (a number or a 1-d tensor) of the others lies, interpolated between
-    two."""
-    if not self.dtype.is_floating_point:
-        raise DTypeError(f"quantile of {self.dtype}: only floating-point tensors; use x.float()")
-    fractions = [float(v) for v in q.reshape(-1).tolist()] if isinstance(q, Tensor) else [float(q)]
-    if not all(0 <= f <= 1 for f in fractions):
-        raise ArgumentError(f"quantile: q must be between 0 and 1, got {fractions}")
-    x, at = (flatten(self), 0) if dim is None else (self, wrap_dim(dim, len(self.shape)))
-    ordered = sort(x, at).values
-    found = []
-    for fraction in fractions:
-        place = fraction * (x.shape[at] - 1)
-        low, high = math.floor(place), math.ceil(place)
-        a, b = select(ordered, at, low), select(ordered, at, high)
-        value = a + (b - a) * (place - low)
-        value = where(isnan(select(ordered, at, x.shape[at] - 1)), math.nan, value)
-        if keepdim:
-            value = unsqueeze(value, at) if dim is not None else view(value, (1,) * len(self.shape))
-        found.append(value)
-    from .shape import stack
-
-    return stack(found) if isinstance(q, Tensor) and q.ndim else found[0]
-
-
-@function(method=True)
 def nansum(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
     """The sum of the elements that are not nan."""
     x = where(isnan(self), 0.0, self) if self.dtype.is_floating_point else self
@@ -150,32 +124,6 @@ def nanmean(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
 # -- places in sorted sequences, counts -----------------------------------------------------------
 
 
-@function()
-def searchsorted(
-    sorted_sequence: Any, input: Any, *, right: bool = False, side: Any = None, out_int32: bool = False
-) -> Any:
-    """Where each input would be inserted into the rows of a sorted tensor to keep their order; equal ones before, or
-    with `right` (or side="right") after."""
-    after = right or side == "right"
-    kind = dtypes.int32 if out_int32 else dtypes.int64
-    edges = sorted_sequence.detach().numpy()
-    wanted = input.detach().numpy() if isinstance(input, Tensor) else np.asarray(input)
-    if edges.ndim == 1:
-        found = np.searchsorted(edges, wanted, "right" if after else "left")
-    else:
-        if edges.shape[:-1] != wanted.shape[:-1]:
-            raise ArgumentError(f"searchsorted: rows of shape {list(edges.shape)} do not match {list(wanted.shape)}")
-        rows = zip(edges.reshape(-1, edges.shape[-1]), wanted.reshape(-1, wanted.shape[-1]), strict=True)
-        found = np.stack([np.searchsorted(e, w, "right" if after else "left") for e, w in rows]).reshape(wanted.shape)
-    return Tensor._from_data(np.asarray(found, kind.numpy))
-
-
-@function()
-def bucketize(input: Any, boundaries: Any, *, right: bool = False, out_int32: bool = False) -> Any:
-    """The number of the bucket between sorted `boundaries` that each input falls into."""
-    return searchsorted(boundaries, input, right=right, out_int32=out_int32)
-
-
 @function(method=True)
 def histc(self: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements fall into each of `bins` equal intervals from `min` to `max` (from the data if both are 0)."""
@@ -185,16 +133,3 @@ def histc(self: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
         low, high = low - 1, high + 1
     counts, _ = np.histogram(data, bins, (low, high))
     return Tensor._from_data(counts.astype(self.dtype.numpy))
-
-
-@function(method=True)
-def diff(self: Any, n: int = 1, dim: int = -1) -> Any:
-    """Differences of neighbours along `dim`, taken `n` times."""
-    out = self
-    for _ in range(n):
-        size = out.shape[dim]
-        after, before = slice_(out, dim, 1, size), slice_(out, dim, 0, size - 1)
-        out = after != before if out.dtype is dtypes.bool_ else after - before
-    return out
-
-

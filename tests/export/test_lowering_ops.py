@@ -32,6 +32,9 @@ UNSUPPORTED = {
     "randn": "random numbers on the device are not built yet",
     "scatter": "writing by index has no kernel yet",
     "scatter_add": "writing by index has no kernel yet",
+    "scatter_max": "writing by index has no kernel yet",
+    "scatter_min": "writing by index has no kernel yet",
+    "scatter_prod": "writing by index has no kernel yet",
     "sort": "sort and topk have no kernel yet",
     "topk": "sort and topk have no kernel yet",
 } | {

@@ -144,6 +144,9 @@ CALLS: dict[str, Callable[..., Any]] = {
         x, target, weight, reduction=reduction, pos_weight=pos
     ),
     "clamp": lambda x, min, max: torch.clamp(x, min, max),
+    "scatter_prod": lambda x, index, src, dim: torch.scatter_reduce(x, dim, index, src, "prod"),
+    "scatter_max": lambda x, index, src, dim: torch.scatter_reduce(x.detach(), dim, index, src.detach(), "amax"),
+    "scatter_min": lambda x, index, src, dim: torch.scatter_reduce(x.detach(), dim, index, src.detach(), "amin"),
     "slice_scatter": lambda x, src, dim, start, end, step: torch.slice_scatter(x, src, dim, start, end, step),
 }
 # Optimizer steps: the parts of the result that torch's optimizers show.
