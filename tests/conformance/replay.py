@@ -243,7 +243,7 @@ def replay(op: Any, sample: Any, function: Callable[..., Any], dtype: torch.dtyp
     except AttributeError as error:
         return Outcome.MISSING, _line(error)
     except TypeError as error:
-        absent = "unexpected keyword" in str(error)
+        absent = _no_keyword(error)
         return (Outcome.MISSING if absent else Outcome.ERROR), f"TypeError: {_line(error)}"
     except Exception as error:
         return Outcome.ERROR, f"{type(error).__name__}: {_line(error)}"
@@ -256,6 +256,10 @@ def replay(op: Any, sample: Any, function: Callable[..., Any], dtype: torch.dtyp
         elif found := difference(one, other, 5 * tolerance):
             return Outcome.GRAD, found
     return Outcome.PASS, "graded"
+
+
+def _no_keyword(error: Exception) -> bool:
+    return "unexpected keyword" in str(error) or "has no argument" in str(error)
 
 
 def _line(error: Exception) -> str:
@@ -300,7 +304,7 @@ def refuses(sample: Any, function: Callable[..., Any]) -> tuple[bool | None, str
     except (Missing, AttributeError) as error:
         return None, _line(error)
     except TypeError as error:
-        return (None if "unexpected keyword" in str(error) else True), _line(error)
+        return (None if _no_keyword(error) else True), _line(error)
     except Exception as error:
         return True, f"{type(error).__name__}: {_line(error)}"
     return False, "was accepted"
