@@ -6,16 +6,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pappus.export.ir.graph import Graph, Node, Value
-from pappus.export.lower.memory import Buffer, Memory
-from pappus.frontend.symbolic import Symbol, evaluate, same_size
+from pappus.export.ir.graph import Graph, Value
+from pappus.export.lower.memory import Buffer, is_one
+from pappus.frontend.symbolic import Size, SymInt, Symbol, evaluate, hint_of, is_symbolic, same_size
 
 ALIGN = 64
-
-
-def node_reads(node: Node) -> list[Value]:
-    """Kernel values an instruction reads (an UPDATE also keeps the rest of its result)."""
-    return node.inputs
 
 
 def mark_epochs(graph: Graph) -> list[int]:
@@ -26,17 +21,21 @@ def mark_epochs(graph: Graph) -> list[int]:
     """
     epochs: list[int] = []
     epoch = -1
-    written: list[Memory] = []
-    read: list[Memory] = []
+    written: list[Value] = []
+    read: list[Value] = []
+
+    def same(a: Value, b: Value) -> bool:
+        return a.memory is not None and b.memory is not None and a.memory.buffer is b.memory.buffer
+
     for node in graph.nodes:
-        reads = [v.memory for v in node_reads(node) if v.memory is not None and v.memory.buffer.storage != "CONSTANT"]
-        writes = [v.memory for v in node.outputs if v.memory is not None]
+        reads = [v for v in node.inputs if v.memory is not None and v.memory.buffer.storage != "CONSTANT"]
+        writes = [v for v in node.outputs if v.memory is not None]
         conflict = epoch < 0
-        for memory in reads:
-            conflict = conflict or any(w.buffer is memory.buffer for w in written)
-        for memory in writes:
-            conflict = conflict or any(r.buffer is memory.buffer for r in read)
-            conflict = conflict or any(w.buffer is memory.buffer and not _disjoint(w, memory) for w in written)
+        for value in reads:
+            conflict = conflict or any(same(w, value) for w in written)
+        for value in writes:
+            conflict = conflict or any(same(r, value) for r in read)
+            conflict = conflict or any(same(w, value) and not _disjoint(w, value) for w in written)
         if conflict:
             epoch += 1
             written, read = [], []
@@ -47,15 +46,40 @@ def mark_epochs(graph: Graph) -> list[int]:
     return epochs
 
 
-def _disjoint(a: Memory, b: Memory) -> bool:
-    """Parts of one concatenation: equal strides, offsets that differ by a known non-zero amount along one dimension.
+def _disjoint(a: Value, b: Value) -> bool:
+    """Whether two views of one buffer with equal strides provably share no element.
 
-    Only the exporter builds such views, as consecutive slices, so different offsets mean different parts.
+    It is enough that they are apart along one dimension d: the later one starts k strides of d further, past the end of the
+    earlier one, and ends before the stride of the next outer dimension. All strides are those of one row-major or channels-last
+    frame, so that outer dimensions step over whole multiples of that stride.
     """
-    if len(a.strides) != len(b.strides) or not all(map(same_size, a.strides, b.strides)):
+    left, right = a.memory, b.memory
+    assert left is not None and right is not None
+    if len(left.strides) != len(right.strides) or not all(map(same_size, left.strides, right.strides)):
         return False
-    difference = a.offset - b.offset
-    return isinstance(difference, int) and difference != 0
+    for low, high in ((a, b), (b, a)):
+        assert low.memory is not None and high.memory is not None
+        difference = high.memory.offset - low.memory.offset
+        for d, stride in enumerate(left.strides):
+            if not is_symbolic(stride) and stride < 1:
+                continue
+            steps = difference // stride
+            if not same_size(steps * stride, difference) or not _at_least(steps, low.shape[d]):
+                continue
+            end = (steps + high.shape[d]) * stride
+            outer = [
+                s for j, s in enumerate(left.strides)
+                if j != d and hint_of(s) >= hint_of(stride) and not (is_one(a.shape[j]) and is_one(b.shape[j]))
+            ]  # fmt: skip
+            if all(_at_least(s, end) for s in outer):
+                return True
+    return False
+
+
+def _at_least(a: Size, b: Size) -> bool:
+    """Whether a >= b for every allowed value of the symbols."""
+    difference = a - b
+    return difference.bounds()[0] >= 0 if isinstance(difference, SymInt) else difference >= 0
 
 
 @dataclass(frozen=True)

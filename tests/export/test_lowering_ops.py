@@ -40,7 +40,8 @@ UNSUPPORTED = {
 } | {
     f"linalg_{name}": "solving and factorizing matrices have no kernels yet"
     for name in (
-        "cholesky", "det", "eigh", "inv", "lu_factor", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+        "cholesky", "det", "eigh", "inv", "lu_factor", "pinv", "qr", "slogdet", "solve", "solve_triangular",
+        "svd", "svdvals",
     )
 }  # fmt: skip
 # Operators some of whose samples are refused.

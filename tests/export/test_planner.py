@@ -18,8 +18,8 @@ import pappus as pp
 from pappus.export import Dim
 from pappus.export.emit import LoweredMethod
 from pappus.export.ir.graph import Graph, Node, Value
-from pappus.export.lower.memory import Buffer, Memory, dense_strides
-from pappus.export.plan import ALIGN, Block, blocks_at, lifetimes, lower_bound, mark_epochs, place, plan
+from pappus.export.lower.memory import Buffer, Memory, channels_last_strides, dense_strides
+from pappus.export.plan import ALIGN, Block, _disjoint, blocks_at, lifetimes, lower_bound, mark_epochs, place, plan
 from pappus.frontend import dtypes
 
 F = pp.nn.functional
@@ -169,6 +169,66 @@ def test_overlapping_writes_do_not_share_an_epoch() -> None:
         value = Value(f"v{len(graph.nodes)}", dtypes.float32, (4,), memory=Memory(buffer, offset, (1,)))
         graph.nodes.append(Node("k.move", ((), ()), {}, [value]))
     assert mark_epochs(graph) == [0, 1]
+
+
+def addresses(value: Value) -> set[int]:
+    """The elements that a view of concrete sizes touches."""
+    assert value.memory is not None
+    found = {value.memory.offset}
+    for size, stride in zip(value.shape, value.memory.strides, strict=True):
+        found = {at + i * stride for at in found for i in range(size)}
+    return found
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> tuple[Value, Value]:
+    """Two boxes in one frame, row-major or channels last with a pitch."""
+    rank = draw(st.integers(1, 4))
+    frame = [draw(st.integers(1, 4)) for _ in range(rank)]
+    strides = dense_strides(frame)
+    if rank == 4 and draw(st.booleans()):
+        pitch = frame[1] + draw(st.integers(0, 2))
+        strides = channels_last_strides(frame, pitch)
+    buffer, made = Buffer("ARENA", 4096, "b"), []
+    for name in "ab":
+        starts = [draw(st.integers(0, n - 1)) for n in frame]
+        shape = tuple(draw(st.integers(0, n - s)) for n, s in zip(frame, starts, strict=True))
+        offset = sum(s * t for s, t in zip(starts, strides, strict=True))
+        made.append(Value(name, dtypes.float32, shape, memory=Memory(buffer, offset, tuple(strides))))
+    return made[0], made[1]
+
+
+@settings(max_examples=600, deadline=None)
+@given(boxes())
+def test_what_is_called_disjoint_is(pair: tuple[Value, Value]) -> None:
+    a, b = pair
+    if _disjoint(a, b):
+        empty = 0 in a.shape or 0 in b.shape
+        assert empty or not addresses(a) & addresses(b)
+        assert _disjoint(b, a)
+
+
+def test_symbolic_parts_are_proved_disjoint() -> None:
+    n = {0: Dim("n", max=8), 1: Dim("m", max=8)}
+    for axis in (0, 1, 2):
+        f = lambda x, axis=axis: pp.cat([F.relu(x), x * 2, pp.tanh(x)], axis) + 1  # noqa: E731
+        ep = pp.export.export(f, (tensor(3, 4, 5),), dynamic_shapes={"x": n})
+        assert pp.export.lower(ep).methods[0].epochs == [0, 0, 0, 1], axis
+
+
+def test_a_pad_waits_for_its_fill() -> None:
+    """Fill and copy overlap: with two threads in one epoch the fill of one could overwrite the copy of the other."""
+    for f in (lambda x: F.pad(x, (1, 1, 2, 0)), lambda x: F.pad(x, (0, 0, 0, 3)), lambda x: F.pad(x, (0, 3))):
+        assert pp.export.lower(pp.export.export(f, (tensor(3, 4),))).methods[0].epochs == [0, 1]
+
+    def write(x: Any) -> Any:
+        y = F.relu(x)
+        y[1] = 5.0
+        y[:, ::2] = 1.0
+        return y + 0
+
+    epochs = pp.export.lower(pp.export.export(write, (tensor(3, 4),))).methods[0].epochs
+    assert epochs == list(range(len(epochs)))
 
 
 def test_plans_do_not_change_from_run_to_run() -> None:
