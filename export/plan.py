@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pappus.export.ir.graph import Graph, Value
 from pappus.export.lower.memory import Buffer, is_one
-from pappus.frontend.symbolic import Size, SymInt, Symbol, evaluate, hint_of, is_symbolic, same_size
+from pappus.frontend.symbolic import Size, Symbol, SymInt, evaluate, hint_of, is_symbolic, same_size
 
 ALIGN = 64
 
@@ -49,9 +49,10 @@ def mark_epochs(graph: Graph) -> list[int]:
 def _disjoint(a: Value, b: Value) -> bool:
     """Whether two views of one buffer with equal strides provably share no element.
 
-    It is enough that they are apart along one dimension d: the later one starts k strides of d further, past the end of the
-    earlier one, and ends before the stride of the next outer dimension. All strides are those of one row-major or channels-last
-    frame, so that outer dimensions step over whole multiples of that stride.
+    It is enough that they are apart along one dimension d: the later one starts k strides of d further, past the end
+    of the
+    earlier one, and ends before the stride of the next outer dimension. All strides are those of one row-major or
+    channels-last frame, so that outer dimensions step over whole multiples of that stride.
     """
     left, right = a.memory, b.memory
     assert left is not None and right is not None
