@@ -1,5 +1,5 @@
 /* Convolutions of one instruction set as products over windows, f32. See conv2d.h and tile.h. */
-#include "conv2d.h"
+#include "conv2d_window.h"
 #include "isa.h"
 #include "simd.h"
 
@@ -9,97 +9,35 @@
 typedef struct task {
   int64_t group, row, rows, column, columns, panels; /* columns count inside the group */
   const float *b;
-  float *bias, *partial, *gathered;
+  float *bias, *partial, *copy;
   const float *zeros, **pointers;
+  int64_t *offsets;
 } task;
-
-/* Walks pixels of y. */
-typedef struct pixel {
-  int64_t n, h, w;
-} pixel;
 
 static const uint8_t row_dims[3] = {0, 2, 3};
 
-static pixel pixel_at(const pp_view *y, int64_t row) {
-  int64_t line = row / y->shape[3];
-  return (pixel){line / y->shape[2], line % y->shape[2], row % y->shape[3]};
-}
-
-static void pixel_next(const pp_view *y, pixel *p) {
-  if (++p->w < y->shape[3]) return;
-  p->w = 0;
-  if (++p->h < y->shape[2]) return;
-  p->h = 0;
-  p->n++;
-}
-
-static int64_t pixel_offset(const pp_view *v, const pixel *p) {
-  return p->n * v->stride[0] + p->h * v->stride[2] + p->w * v->stride[3];
-}
-
-/* Taps [first, last) of one output along a dimension that lie inside the input. */
-static void inside(int64_t start, int64_t dilation, int64_t taps, int64_t size, int64_t *first, int64_t *last) {
-  *first = 0, *last = taps;
-  if (start >= 0 && start + (taps - 1) * dilation < size) return;
-  int64_t low = start < 0 ? PP_CEIL_DIV(-start, dilation) : 0;
-  int64_t high = start >= size ? 0 : (size - 1 - start) / dilation + 1;
-  *last = PP_MIN(high, taps);
-  *first = PP_MIN(low, *last);
-}
-
-/* Where the channels of pixel `p` are for `taps` taps from (i, j) on: to[tap][rows]. */
-static void point(const pp_step *s, const task *t, const pixel *p, int64_t i, int64_t j, int64_t taps,
-                  const float **to, int rows) {
-  const pp_view *x = &s->args[0], *w = &s->args[1];
-  const int64_t *a = s->attrs, width = w->shape[3];
-  int64_t h = p->h * a[0] - a[2], v = p->w * a[1] - a[3], low[2], high[2];
-  inside(h, a[6], w->shape[2], x->shape[2], &low[0], &high[0]);
-  inside(v, a[7], width, x->shape[3], &low[1], &high[1]);
-  const float *data = (const float *)x->data + p->n * x->stride[0] + t->group * w->shape[1];
-  for (; taps > 0; taps--, to += rows) {
-    bool real = i >= low[0] && i < high[0] && j >= low[1] && j < high[1];
-    *to = real ? data + (h + i * a[6]) * x->stride[2] + (v + j * a[7]) * x->stride[3] : t->zeros;
-    if (++j == width) j = 0, i++;
-  }
-}
-
-/* The window of pixel `p` as one row in the order (kh, kw, c), zeros where it leaves the input. */
-static void gather(const pp_step *s, const pp_conv *c, const pixel *p, int64_t channel, float *to) {
-  const pp_view *x = &s->args[0], *w = &s->args[1];
-  const int64_t *a = s->attrs, width = w->shape[3];
-  int64_t h = p->h * a[0] - a[2], v = p->w * a[1] - a[3], low[2], high[2];
-  int64_t sc = pp_step_of(x, 1), sw = pp_distance(a[7], x->stride[3]);
-  inside(h, a[6], w->shape[2], x->shape[2], &low[0], &high[0]);
-  inside(v, a[7], width, x->shape[3], &low[1], &high[1]);
-  int64_t run = high[1] - low[1], skip = low[1] * c->channels;
-  if ((high[0] - low[0]) * run < c->taps) memset(to, 0, (size_t)(c->taps * c->channels) * sizeof *to);
-  if (run <= 0 || c->channels == 0) return;
-  const float *from = (const float *)x->data + p->n * x->stride[0] + channel * sc + (v + low[1] * a[7]) * x->stride[3];
-  for (int64_t i = low[0]; i < high[0]; i++) {
-    const float *line = from + (h + i * a[6]) * x->stride[2];
-    float *row = to + i * width * c->channels + skip;
-    if (sc == 1 && sw == c->channels) {
-      memcpy(row, line, (size_t)(run * c->channels) * sizeof *to);
-      continue;
-    }
-    for (int64_t k = 0; k < c->channels; k++)
-      for (int64_t j = 0; j < run; j++) row[j * c->channels + k] = line[j * sw + k * sc];
-  }
+/* Where (kh, kw, c) lies in the copied lines, from the first column of a window. */
+static void list_offsets(const pp_step *s, const pp_conv *c, int64_t *to) {
+  const pp_view *w = &s->args[1];
+  for (int64_t i = 0; i < w->shape[2]; i++)
+    for (int64_t j = 0; j < w->shape[3]; j++)
+      for (int64_t k = 0; k < c->channels; k++) *to++ = i * c->down + j * s->attrs[7] * c->right + k * c->deep;
 }
 
 /* Adds the taps [first, last) to all rows of the task. */
 static void strips(const pp_step *s, const pp_conv *c, const task *t, int64_t first, int64_t last) {
   const pp_view *residual = &s->args[3], *y = &s->results[0];
-  bool end = last == c->taps, direct = end && c->direct;
+  bool direct = last == c->taps && c->direct;
   int64_t width = t->panels * PP_PANEL, k = c->taps * c->channels;
   int64_t output = t->group * c->outputs + t->column, channel = t->group * c->channels;
   const float *x[PP_STRIP_ROWS], *r[PP_STRIP_ROWS], *begin[PP_STRIP_ROWS];
   float *to[PP_STRIP_ROWS];
-  pp_strip strip = {.a = c->gather ? x : t->pointers, .taps = last - first, .k = c->channels, .a_step = 1,
-                    .b = t->b + first * c->channels * PP_PANEL, .b_step = PP_PANEL, .b_panel = k * PP_PANEL,
-                    .bias = t->bias, .c = to, .columns = direct ? t->columns : width,
+  pp_strip strip = {.a = c->mode == PP_CONV_TAPS ? t->pointers : x, .taps = last - first, .k = c->channels,
+                    .a_step = 1, .b = t->b + first * c->channels * PP_PANEL, .b_step = PP_PANEL,
+                    .b_panel = k * PP_PANEL, .bias = t->bias, .c = to, .columns = direct ? t->columns : width,
                     .low = -__builtin_inff(), .high = __builtin_inff()};
-  if (c->gather) strip.taps = 1, strip.k = k;
+  if (c->mode != PP_CONV_TAPS) strip.taps = 1, strip.k = k;
+  if (c->mode == PP_CONV_LINES) strip.offsets = t->offsets;
   if (first > 0) strip.start = begin;
   if (direct) {
     if (pp_present(residual)) strip.residual = r;
@@ -107,16 +45,23 @@ static void strips(const pp_step *s, const pp_conv *c, const task *t, int64_t fi
   }
   pixel p = pixel_at(y, t->row);
   int64_t i0 = first / s->args[1].shape[3], j0 = first % s->args[1].shape[3];
-  int tall = PP_NAME(pp_strip_rows_)(t->panels, t->rows);
-  for (int64_t done = 0; done < t->rows; done += strip.rows) {
-    strip.rows = (int)PP_MIN(tall, t->rows - done);
+  int64_t end = 0; /* of the line that was copied */
+  for (int64_t done = 0, start = 0; done < t->rows; done += strip.rows) {
+    if (done == end) {
+      start = done;
+      end = c->mode == PP_CONV_LINES ? PP_MIN(done + y->shape[3] - p.w, t->rows) : t->rows;
+      if (c->mode == PP_CONV_LINES) copy_lines(s, c, &p, end - done, channel, t->copy);
+    }
+    strip.rows = PP_NAME(pp_strip_rows_)(t->panels, end - done, strip.offsets != NULL);
     for (int i = 0; i < strip.rows; i++, pixel_next(y, &p)) {
       float *own = t->partial + (done + i) * width;
-      if (c->gather) {
-        x[i] = t->gathered + i * k;
-        gather(s, c, &p, channel, t->gathered + i * k);
+      if (c->mode == PP_CONV_TAPS) {
+        point(s, t->zeros, &p, channel, i0, j0, last - first, t->pointers + i, strip.rows);
+      } else if (c->mode == PP_CONV_LINES) {
+        x[i] = t->copy + (done - start + i) * s->attrs[1] * c->right;
       } else {
-        point(s, t, &p, i0, j0, last - first, t->pointers + i, strip.rows);
+        x[i] = t->copy + i * k;
+        gather(s, c, &p, channel, t->copy + i * k);
       }
       begin[i] = own;
       to[i] = direct ? (float *)y->data + pixel_offset(y, &p) + output : own;
@@ -156,9 +101,10 @@ pp_status PP_NAME(pp_conv2d_run_panel16_)(const pp_step *s, int64_t first, int64
   char *memory = scratch;
   float *zeros = (float *)(void *)(memory + c.at_zeros);
   task t = {.bias = scratch, .partial = (float *)(void *)(memory + c.at_partial), .zeros = zeros,
-            .pointers = (const float **)(void *)(memory + c.at_pointers),
-            .gathered = (float *)(void *)(memory + c.at_gathered)};
-  if (!c.gather) memset(zeros, 0, (size_t)c.channels * sizeof *zeros);
+            .pointers = (const float **)(void *)(memory + c.at_table),
+            .offsets = (int64_t *)(void *)(memory + c.at_table), .copy = (float *)(void *)(memory + c.at_copy)};
+  if (c.mode == PP_CONV_TAPS) memset(zeros, 0, (size_t)c.channels * sizeof *zeros);
+  if (c.mode == PP_CONV_LINES) list_offsets(s, &c, t.offsets);
   for (int64_t n = first; n < last; n++) {
     int64_t panel = n / blocks->down % blocks->across * blocks->wide;
     t.group = n / blocks->down / blocks->across;

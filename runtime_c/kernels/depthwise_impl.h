@@ -68,7 +68,8 @@ PP_INLINE void block(const line *d, int64_t at, const int pixels, const int vect
 }
 
 #define LINE(NAME, VECTORS_, WIDTH, STEP, MASKED)                                                  \
-  static void NAME(const line *d, int64_t n) {                                                     \
+  static void NAME(const line *shared, int64_t n) {                                                \
+    const line own = *shared, *d = &own; /* no store changes it */                                 \
     int64_t p = 0;                                                                                 \
     for (; p + PIXELS <= n; p += PIXELS) block(d, p, PIXELS, VECTORS_, WIDTH, STEP, MASKED);       \
     if (PIXELS > 4 && p + 4 <= n) block(d, p, 4, VECTORS_, WIDTH, STEP, MASKED), p += 4;           \
@@ -158,12 +159,13 @@ pp_status PP_NAME(pp_conv2d_run_depthwise16_)(const pp_step *s, int64_t first, i
   pp_depthwise d;
   pp_depthwise_plan(s, &d);
   for (int64_t t = first; t < last; t++) {
-    int64_t row = t / d.across, n = row / y->shape[2], h = row % y->shape[2], panel = t % d.across * d.wide;
-    int64_t end = PP_MIN(panel + d.wide, d.panels);
-    for (int64_t p = panel; p < end; p++) run_line(s, n, h, p, scratch);
+    int64_t n = t / d.down / d.across, from = t % d.down * d.high, panel = t / d.down % d.across * d.wide;
+    int64_t to = PP_MIN(from + d.high, y->shape[2]), end = PP_MIN(panel + d.wide, d.panels);
+    for (int64_t p = panel; p < end; p++)
+      for (int64_t h = from; h < to; h++) run_line(s, n, h, p, scratch);
     if (s->program.count == 0) continue;
-    int64_t start[4] = {n, panel * PP_PANEL, h, 0};
-    int64_t size[4] = {1, PP_MIN(end * PP_PANEL, y->shape[1]) - panel * PP_PANEL, 1, y->shape[3]};
+    int64_t start[4] = {n, panel * PP_PANEL, from, 0};
+    int64_t size[4] = {1, PP_MIN(end * PP_PANEL, y->shape[1]) - panel * PP_PANEL, to - from, y->shape[3]};
     pp_status status = PP_EPILOGUE(s, start, size, (char *)scratch + PP_PANEL * sizeof(float), error);
     if (status != PP_OK) return status;
   }

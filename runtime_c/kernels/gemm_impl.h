@@ -59,7 +59,7 @@ static void strips(const pp_step *s, const pp_gemm *g, const task *t, int64_t fr
       strip.b_step = PP_PANEL, strip.b_panel = deep * PP_PANEL;
   }
   locate(s, g, t, t->row, index);
-  int tall = PP_NAME(pp_strip_rows_)(t->panels, t->rows);
+  int tall = PP_NAME(pp_strip_rows_)(t->panels, t->rows, false);
   for (int64_t done = 0; done < t->rows; done += strip.rows) {
     strip.rows = (int)PP_MIN(tall, t->rows - done);
     for (int i = 0; i < strip.rows; i++) {

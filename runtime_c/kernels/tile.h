@@ -14,6 +14,7 @@
 typedef struct pp_strip {
   const float *const *a;        /* [taps][rows]: where the k values of a row and tap start */
   int64_t taps, k, a_step;
+  const int64_t *offsets;       /* [k]: or, with one tap, where each value of k lies from a[row] */
   const float *b;               /* of the first panel; the taps follow each other */
   int64_t b_step, b_panel;      /* from k to k + 1, and from panel to panel */
   const float *bias;            /* [panels][16]: what the elements of a column start at, if start is NULL */
@@ -25,9 +26,9 @@ typedef struct pp_strip {
   float low, high;
 } pp_strip;
 
-#define PP_STRIP_DECLARE(isa)                     \
-  void pp_strip_run_##isa(const pp_strip *strip); \
-  int pp_strip_rows_##isa(int64_t panels, int64_t rows);
+#define PP_STRIP_DECLARE(isa)                                         \
+  void pp_strip_run_##isa(const pp_strip *strip);                     \
+  int pp_strip_rows_##isa(int64_t panels, int64_t rows, bool offsets);
 PP_STRIP_DECLARE(simd)
 PP_STRIP_DECLARE(avx2)
 PP_STRIP_DECLARE(avx512)
