@@ -87,69 +87,71 @@ LINE(masked_5_1, 1, 5, 1, true)
 
 typedef void line_kernel(const line *, int64_t);
 
-/* Results [from, to) of the line, whose windows use taps [left, right) of a row. */
-typedef struct stretch {
-  int64_t from, to, left, right;
-  bool whole;
-} stretch;
+/* What all lines have in common. */
+typedef struct shape {
+  line d;
+  line_kernel *plain, *masked;
+  int64_t low, high;           /* results whose windows lie inside the width of the input */
+} shape;
 
-static stretch next_stretch(const pp_step *s, int64_t from) {
-  const int64_t *a = s->attrs, taps = s->args[1].shape[3], size = s->args[0].shape[3], end = s->results[0].shape[3];
-  int64_t start = from * a[1] - a[3], span = (taps - 1) * a[7];
-  stretch r = {from, from + 1, 0, taps, start >= 0 && start + span < size};
-  if (r.whole) { /* up to the last window that ends inside */
-    int64_t last = (size - 1 - span + a[3]) / a[1];
-    r.to = PP_MIN(last + 1, end);
-    return r;
-  }
-  int64_t low = start < 0 ? PP_CEIL_DIV(-start, a[7]) : 0;
-  int64_t high = start >= size ? 0 : (size - 1 - start) / a[7] + 1;
-  r.right = PP_MIN(high, taps);
-  r.left = PP_MIN(low, r.right);
-  return r;
+static shape shape_of(const pp_step *s) {
+  const pp_view *x = &s->args[0], *w = &s->args[1], *residual = &s->args[3], *y = &s->results[0];
+  const int64_t *a = s->attrs, width = w->shape[3], span = (width - 1) * a[7];
+  shape p = {.plain = line_any, .masked = masked_any};
+  if (a[7] == 1 && width == 3 && a[1] == 1) p.plain = line_3_1, p.masked = masked_3_1;
+  if (a[7] == 1 && width == 3 && a[1] == 2) p.plain = line_3_2, p.masked = masked_3_2;
+  if (a[7] == 1 && width == 5 && a[1] == 1) p.plain = line_5_1, p.masked = masked_5_1;
+  p.d = (line){.x_down = pp_distance(a[6], x->stride[2]), .x_right = pp_distance(a[7], x->stride[3]),
+               .x_next = pp_distance(a[1], x->stride[3]), .w_down = width * PP_PANEL, .y_next = y->stride[3],
+               .residual_next = residual->stride[3], .low = (float)s->floats[0], .high = (float)s->floats[1]};
+  p.low = PP_MIN(PP_CEIL_DIV(a[3], a[1]), y->shape[3]);
+  p.high = x->shape[3] + a[3] > span ? PP_MIN((x->shape[3] - 1 - span + a[3]) / a[1] + 1, y->shape[3]) : 0;
+  p.high = PP_MAX(p.high, p.low);
+  return p;
 }
 
-static void run_line(const pp_step *s, int64_t n, int64_t h, int64_t panel, float *bias) {
+/* Taps [first, last) that lie inside; most dilations are 1, and divisions are slow. */
+PP_INLINE void inside(int64_t start, int64_t dilation, int64_t taps, int64_t size, int64_t *first, int64_t *last) {
+  int64_t low = PP_MAX(-start, 0), high = PP_MAX(size - start, 0);
+  if (dilation != 1) low = PP_CEIL_DIV(low, dilation), high = PP_CEIL_DIV(high, dilation);
+  *last = PP_MIN(high, taps);
+  *first = PP_MIN(low, *last);
+}
+
+/* One line of one panel; `bias` is the panel's. */
+static void run_line(const pp_step *s, const shape *p, int64_t n, int64_t h, int64_t panel, const float *bias) {
   const pp_view *x = &s->args[0], *w = &s->args[1], *residual = &s->args[3], *y = &s->results[0];
-  const int64_t *a = s->attrs, width = w->shape[3];
-  int64_t channel = panel * PP_PANEL, left = PP_MIN(y->shape[1] - channel, PP_PANEL);
+  const int64_t *a = s->attrs, width = w->shape[3], end = y->shape[3];
+  int64_t channel = panel * PP_PANEL, left = PP_MIN(y->shape[1] - channel, PP_PANEL), top, bottom;
   int64_t start = h * a[0] - a[2];
-  int64_t top = PP_MIN(start < 0 ? PP_CEIL_DIV(-start, a[6]) : 0, w->shape[2]);
-  int64_t bottom = start >= x->shape[2] ? 0 : PP_MIN((x->shape[2] - 1 - start) / a[6] + 1, w->shape[2]);
-  line_kernel *plain = line_any, *masked = masked_any;
-  if (a[7] == 1 && width == 3 && a[1] == 1) plain = line_3_1, masked = masked_3_1;
-  if (a[7] == 1 && width == 3 && a[1] == 2) plain = line_3_2, masked = masked_3_2;
-  if (a[7] == 1 && width == 5 && a[1] == 1) plain = line_5_1, masked = masked_5_1;
-  line d = {.x_down = pp_distance(a[6], x->stride[2]), .x_right = pp_distance(a[7], x->stride[3]),
-            .x_next = pp_distance(a[1], x->stride[3]), .w_down = width * PP_PANEL,
-            .down = PP_MAX(bottom - top, 0), .y_next = y->stride[3], .residual_next = residual->stride[3],
-            .low = (float)s->floats[0], .high = (float)s->floats[1]};
-  const float *weights = (const float *)w->data + (panel * w->shape[2] + PP_MIN(top, bottom)) * d.w_down;
-  const float *line_x = (const float *)x->data + n * x->stride[0] + channel;
-  float *line_y = (float *)y->data + n * y->stride[0] + h * y->stride[2] + channel;
-  const float *line_r = NULL;
+  inside(start, a[6], w->shape[2], x->shape[2], &top, &bottom);
+  line d = p->d;
+  d.down = bottom - top;
+  const float *weights = (const float *)w->data + (panel * w->shape[2] + top) * d.w_down;
+  const float *from = (const float *)x->data + n * x->stride[0] + channel, *r = NULL;
+  float *to = (float *)y->data + n * y->stride[0] + h * y->stride[2] + channel;
+  if (d.down) from += (start + top * a[6]) * x->stride[2];
   if (pp_present(residual))
-    line_r = (const float *)residual->data + n * residual->stride[0] + h * residual->stride[2] + channel;
-  pp_bias_fill(bias, &s->args[2], channel, left, 1);
-  for (stretch r = next_stretch(s, 0);; r = next_stretch(s, r.to)) {
-    d.right = r.right - r.left;
-    for (int64_t v = 0; v < left; v += VECTORS * PP_W) {
-      for (int64_t part = v; part < PP_MIN(left, v + VECTORS * PP_W);) {
-        bool full = left - part >= VECTORS * PP_W;
-        d.lanes = PP_MIN(left - part, PP_W);
-        d.x = line_x + part;
-        if (d.down && d.right)
-          d.x += (start + top * a[6]) * x->stride[2] + (r.from * a[1] - a[3] + r.left * a[7]) * x->stride[3];
-        d.w = weights + r.left * PP_PANEL + part;
-        d.bias = bias + part;
-        d.y = line_y + r.from * y->stride[3] + part;
-        d.residual = line_r ? line_r + r.from * residual->stride[3] + part : NULL;
-        if (full) (r.whole ? plain : line_any)(&d, r.to - r.from);
-        else (r.whole ? masked : masked_any)(&d, r.to - r.from);
-        part += full ? VECTORS * PP_W : PP_W;
-      }
+    r = (const float *)residual->data + n * residual->stride[0] + h * residual->stride[2] + channel;
+  for (int64_t at = 0; at < left;) {
+    bool full = left - at >= VECTORS * PP_W;
+    d.lanes = PP_MIN(left - at, PP_W);
+    d.bias = bias + at;
+    for (int64_t q = 0, next; q < end; q = next) {
+      bool whole = q >= p->low && q < p->high;
+      int64_t column = q * a[1] - a[3], first = 0, last = width;
+      if (!whole) inside(column, a[7], width, x->shape[3], &first, &last);
+      next = whole ? p->high : q + 1;
+      d.right = last - first;
+      d.x = from + at;
+      if (d.down && d.right) d.x += (column + first * a[7]) * x->stride[3];
+      d.w = weights + first * PP_PANEL + at;
+      d.y = to + q * y->stride[3] + at;
+      d.residual = r ? r + q * residual->stride[3] + at : NULL;
+      if (full) (whole ? p->plain : line_any)(&d, next - q);
+      else (whole ? p->masked : masked_any)(&d, next - q);
     }
-    if (r.to >= y->shape[3]) break;
+    at += full ? VECTORS * PP_W : PP_W;
   }
 }
 
@@ -158,11 +160,14 @@ pp_status PP_NAME(pp_conv2d_run_depthwise16_)(const pp_step *s, int64_t first, i
   const pp_view *y = &s->results[0];
   pp_depthwise d;
   pp_depthwise_plan(s, &d);
+  shape p = shape_of(s);
   for (int64_t t = first; t < last; t++) {
     int64_t n = t / d.down / d.across, from = t % d.down * d.high, panel = t / d.down % d.across * d.wide;
     int64_t to = PP_MIN(from + d.high, y->shape[2]), end = PP_MIN(panel + d.wide, d.panels);
-    for (int64_t p = panel; p < end; p++)
-      for (int64_t h = from; h < to; h++) run_line(s, n, h, p, scratch);
+    for (int64_t k = panel; k < end; k++) {
+      pp_bias_fill(scratch, &s->args[2], k * PP_PANEL, PP_MIN(y->shape[1] - k * PP_PANEL, PP_PANEL), 1);
+      for (int64_t h = from; h < to; h++) run_line(s, &p, n, h, k, scratch);
+    }
     if (s->program.count == 0) continue;
     int64_t start[4] = {n, panel * PP_PANEL, from, 0};
     int64_t size[4] = {1, PP_MIN(end * PP_PANEL, y->shape[1]) - panel * PP_PANEL, to - from, y->shape[3]};

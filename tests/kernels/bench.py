@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import ctypes
 import functools
 import hashlib
@@ -53,32 +54,51 @@ def emulated() -> bool:
 
 
 @functools.cache
+def includes(path: Path) -> frozenset[Path]:
+    """The file and every file of ours it includes."""
+    found = {path}
+    for name in re.findall(r'^#include "(.+)"', path.read_text(), re.M):
+        inner = next(p for p in (path.parent / name, ROOT / "runtime_c/include" / name) if p.exists())
+        found |= includes(inner.resolve())
+    return frozenset(found)
+
+
+def compile_object(source: Path, flags: Sequence[str]) -> Path:
+    """The object file of a source, compiled unless the same text was compiled the same way before."""
+    digest = hashlib.sha256(" ".join(flags).encode())
+    for path in sorted(includes(source)):
+        digest.update(path.read_bytes())
+    target = ROOT / "build" / "test-kernels" / f"{source.stem}-{digest.hexdigest()[:16]}.o"
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(f".{os.getpid()}.tmp")
+        paths = [f"-I{KERNELS}", f"-I{ROOT / 'runtime_c/include'}", "-c", str(source), "-o", str(part)]
+        subprocess.run(["gcc", *flags, *paths], check=True)
+        part.rename(target)
+    return target
+
+
+@functools.cache
 def library() -> ctypes.CDLL:
-    """The kernels and harness.c as a shared library, rebuilt when a source changes."""
+    """The kernels and harness.c as a shared library, rebuilt where a source changed."""
     arm = platform.machine() == "aarch64"
     sources = [*sorted(KERNELS.glob("*.c")), Path(__file__).with_name("harness.c")]
     sources = [s for s in sources if not s.stem.endswith(("avx2", "avx512") if arm else "neon")]
-    headers = [*KERNELS.glob("*.h"), *KERNELS.glob("*.def"), HEADER, ROOT / "runtime_c/include/pappus.h"]
-    digest = hashlib.sha256()
-    for path in sorted({*sources, *headers}):
-        digest.update(path.read_bytes())
-    digest.update(f"{emulated()} {FLAGS} {ISA_FLAGS} {EMULATE}".encode())
-    folder = ROOT / "build" / "test-kernels" / digest.hexdigest()[:16]
-    target = folder / "kernels.so"
+    jobs = []
+    for source in sources:
+        suffix = source.stem.rsplit("_", 1)[-1]
+        jobs.append((source, [*FLAGS, *ISA_FLAGS.get(suffix, [])], suffix != "avx512" or not emulated()))
+        if suffix == "avx512" and emulated():
+            jobs.append((source, [*FLAGS, *EMULATE], True))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(lambda job: compile_object(job[0], job[1]), jobs))
+    linked = [str(o) for o, job in zip(objects, jobs, strict=True) if job[2]]
+    name = hashlib.sha256(" ".join(linked).encode()).hexdigest()[:16]
+    target = ROOT / "build" / "test-kernels" / f"kernels-{name}.so"
     if not target.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        objects = []
-        for source in sources:
-            suffix = source.stem.rsplit("_", 1)[-1]
-            isa = ISA_FLAGS.get(suffix, [])
-            include = [f"-I{KERNELS}", f"-I{ROOT / 'runtime_c/include'}"]
-            objects.append(str(folder / (source.stem + ".o")))
-            subprocess.run(["gcc", *FLAGS, *isa, *include, "-c", str(source), "-o", objects[-1]], check=True)
-            if suffix == "avx512" and emulated():
-                objects[-1] = str(folder / (source.stem + "_emulated.o"))
-                subprocess.run(["gcc", *FLAGS, *EMULATE, *include, "-c", str(source), "-o", objects[-1]], check=True)
-        subprocess.run(["gcc", "-shared", "-o", str(target) + ".tmp", *objects, "-lm"], check=True)
-        Path(str(target) + ".tmp").rename(target)
+        part = target.with_suffix(f".{os.getpid()}.tmp")
+        subprocess.run(["gcc", "-shared", "-o", str(part), *linked, "-lm"], check=True)
+        part.rename(target)
     lib = ctypes.CDLL(str(target))
     lib.kt_name.restype = ctypes.c_char_p
     lib.kt_cpu.restype = lib.kt_parse.restype = ctypes.c_uint32
