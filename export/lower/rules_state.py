@@ -140,9 +140,20 @@ def _updated(m: MethodLowering, unit: Unit, why: str) -> Value:
     node = unit.node
     assert node is not None
     source, result = m.view(node.inputs[0]), m.result(unit.result)
-    if source.memory is None or result.memory is None or source.memory.buffer is not result.memory.buffer:
+    if not _same_place(source, result):
         m.move(source, result, f"{why} of a tensor that is still needed")
     return result
+
+
+def _same_place(a: Value, b: Value) -> bool:
+    """Whether two views are the same elements: one buffer is not enough, it may hold parts of a concatenation."""
+    left, right = a.memory, b.memory
+    assert left is not None and right is not None
+    return (
+        left.buffer is right.buffer
+        and same_size(left.offset, right.offset)
+        and same_strides(a.shape, left.strides, right.strides)
+    )
 
 
 @rule("slice_update")

@@ -122,6 +122,16 @@ def test_what_cannot_be_placed_is_moved() -> None:
     assert ops_of(nested.graph).count("pointwise") == 3
 
 
+def test_a_part_that_is_another_part_rewritten() -> None:
+    def f(x: Tensor) -> Tensor:
+        a = F.relu(x)
+        b = a.clone()
+        b[:, 1] = 0.25
+        return pp.cat([a, b], 1)  # both are placed in one buffer: b must still begin as a copy of a
+
+    lowered(f, (3, 4))
+
+
 def test_views_are_metadata() -> None:
     def f(x: Tensor) -> Any:
         y = pp.tanh(x)
