@@ -21,8 +21,7 @@ from .tape import Ghost, Node, caller, line_of, state
 from .tensor import Tensor
 
 __all__ = [
-    "backward", "enable_grad", "grad", "gradcheck", "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad",
-    "set_grad_enabled",
+    "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
 
 
@@ -389,7 +388,7 @@ class _Changed(Tensor):
     _meta: Any
 
     @property
-    def _data(self) -> Any:  # type: ignore[override]
+    def _data(self) -> Any:
         raise self._why
 
     @property

@@ -133,7 +133,8 @@ try:
 except ImportError:  # pragma: no cover - numpy without this private name: warnings stay on
     import contextvars
 
-    _errors, _SILENT = contextvars.ContextVar("unused"), None
+    _errors: Any = contextvars.ContextVar("unused")  # type: ignore[no-redef]
+    _SILENT: Any = None  # type: ignore[no-redef]
 
 
 def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
@@ -238,7 +239,7 @@ def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[
     edges: list[Any] = []
     versions: list[int] = []
     keeps = op.keeps
-    kept = []
+    kept: list[Any] = []
     for at, arg in enumerate(args):
         if type(arg) is list:
             kept.append([_keep(a, keeps[at], edges, versions) for a in arg])
@@ -446,7 +447,7 @@ def misuse(op: OpDef, extra: tuple[Any, ...], unknown: dict[str, Any], known: di
         params = [(p.name, p.default is REQUIRED) for p in schema.params if not p.kw_only]
         params += [("*", False), *((p.name, p.default is REQUIRED) for p in schema.params if p.kw_only)]
         count = len(positional) + len(extra) if extra else 0
-        check_call(op.name, schema.text, params, count, words if extra else [*given, *words])
+        check_call(op.name, schema.text, params, count, list(words) if extra else [*given, *words])
     except PappusError as error:
         error.at(op.name, user_location())
         raise

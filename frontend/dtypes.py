@@ -219,7 +219,7 @@ class finfo:
         dtype = dtype or _default
         if not dtype.is_floating_point:
             raise DTypeError(f"finfo: {dtype} is not a floating-point type; use iinfo")
-        info: Any = ml_dtypes.finfo(dtype.numpy)
+        info: Any = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
         self.dtype, self.bits = dtype.name, dtype.itemsize * 8
         self.min, self.max, self.eps = float(info.min), float(info.max), float(info.eps)
         self.tiny = self.smallest_normal = float(info.tiny)

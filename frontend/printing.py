@@ -102,7 +102,8 @@ def _row(array: Any, indent: int, write: Callable[[Any], str], width: int, short
 
 def _body(array: Any, indent: int, write: Callable[[Any], str], width: int, short: bool) -> str:
     if array.ndim == 0:
-        return write(array.item())
+        text: str = write(array.item())
+        return text
     if array.ndim == 1:
         return _row(array, indent, write, width, short)
     edge = _options.edgeitems
@@ -111,7 +112,8 @@ def _body(array: Any, indent: int, write: Callable[[Any], str], width: int, shor
         parts.insert(edge, "...")
     else:
         parts = [_body(a, indent + 1, write, width, short) for a in array]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+    between = "," + "\n" * int(array.ndim - 1) + " " * (indent + 1)
+    return "[" + between.join(parts) + "]"
 
 
 def _notes(tensor: Tensor, array: Any) -> list[str]:

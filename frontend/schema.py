@@ -227,7 +227,7 @@ def respell(params: Sequence[str], given: dict[str, Any]) -> dict[str, Any]:
     """`given` with other spellings of parameters (`input`, `axis`, `keepdims`) replaced by the names in `params`."""
     found = {}
     for name, value in given.items():
-        known = _OTHER_NAMES.get(name)
+        known = _OTHER_NAMES.get(name, name)
         found[known if known in params and name not in params and known not in given else name] = value
     return found
 

@@ -103,7 +103,7 @@ def _size_key(size: Size) -> Any:
 
 
 def _same(a: Size, b: Size) -> bool:
-    return _size_key(a) == _size_key(b)
+    return bool(_size_key(a) == _size_key(b))
 
 
 class SymInt:
@@ -243,10 +243,10 @@ class SymInt:
         return _modulo(other, self, self.env) if _is_size(other) else NotImplemented
 
     def __truediv__(self, other: object) -> float:
-        return int(self) / other  # type: ignore[operator, no-any-return]
+        return int(self) / other  # type: ignore[operator]
 
     def __rtruediv__(self, other: object) -> float:
-        return other / int(self)  # type: ignore[operator, no-any-return]
+        return other / int(self)  # type: ignore[operator]
 
     def __pow__(self, exponent: int) -> Any:
         result: Size = 1
@@ -446,13 +446,13 @@ def _divide(a: Any, b: Any, env: ShapeEnv) -> Size:
     quotient = _build(whole, a.atoms, env)
     remainder = _build(rest, a.atoms, env)
     if isinstance(remainder, int):
-        return quotient + remainder // b
+        return quotient + remainder // b  # type: ignore[no-any-return]
     if b > 0:
         constant = rest.get((), 0)
         others = [_multiple(m, c, a.atoms) for m, c in rest.items() if m]
         if 0 <= constant < b and all(k % b == 0 for k in others):
             remainder = _build({m: c for m, c in rest.items() if m}, a.atoms, env)
-    return quotient + _from_atom(Call("//", remainder, b), env)
+    return quotient + _from_atom(Call("//", remainder, b), env)  # type: ignore[no-any-return]
 
 
 def _divide_monomial(a: SymInt, b: SymInt) -> Size | None:
@@ -486,7 +486,7 @@ def _modulo(a: Any, b: Any, env: ShapeEnv) -> Size:
     rest = {m: c for m, c in a.terms if m == () or _multiple(m, c, a.atoms) % b != 0}
     remainder = _build(rest, a.atoms, env)
     if isinstance(remainder, int):
-        return remainder % b
+        return remainder % b  # type: ignore[no-any-return]
     low, high = remainder.bounds()
     if b > 0 and low >= 0 and high < b:
         return remainder

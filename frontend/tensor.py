@@ -57,7 +57,7 @@ class Device(str):
         return str(self).split(":")[0]
 
     @property
-    def index(self) -> int | None:
+    def index(self) -> int | None:  # type: ignore[override]
         """The number of the device, None for the current one."""
         return None
 

@@ -41,7 +41,7 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
     """`x.view(2, 3)` besides `x.view((2, 3))`."""
 
     def method(self: Tensor, *items: Any, **kwargs: Any) -> Any:
-        if (len(items) == 1 and not isinstance(items[0], (list, tuple))) or (len(items) > 1 and not isinstance(items[0], (list, tuple))):
+        if items and not isinstance(items[0], (list, tuple)):
             items = (items,)
         elif not items and not kwargs:
             items = ((),)
@@ -181,7 +181,7 @@ def install() -> None:
     for name, value in _EXTRA.items():
         setattr(Tensor, name, value)
     if "where" in OPS:
-        Tensor.where = lambda self, condition, other: ops.where(condition, self, other)  # type: ignore[method-assign]
+        setattr(Tensor, "where", lambda self, condition, other: ops.where(condition, self, other))  # noqa: B010 - not a declared method
 
 
 def _inplace_operator(op: Any, name: str) -> Callable[..., Any]:
@@ -221,7 +221,7 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         else:
             dtype = as_dtype(item)
     if dtype is None or dtype is self.dtype:
-        return _ops().clone(self) if copy else self  # type: ignore[no-any-return]
+        return _ops().clone(self) if copy else self
     return _ops().to_dtype(self, dtype)  # type: ignore[no-any-return]
 
 

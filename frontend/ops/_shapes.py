@@ -86,7 +86,7 @@ def promoted(*specs: Any) -> DType:
     """The common type of operands."""
     first = specs[0].dtype
     if all(s.dtype is first for s in specs):
-        return first
+        return first  # type: ignore[no-any-return]
     return result_type((s.dtype, len(s.shape), s.wrapped) for s in specs)
 
 

@@ -3,6 +3,7 @@ nonzero."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def _gather_kernel(xp: Any, x: Any, index: Any, dim: Any) -> Any:
 _gather = operator(
     "gather(Tensor self, Tensor index, int dim) -> Tensor", "out[i][j] = self[index[i][j]][j] for dim 0, and so on.",
     shape=_gather_spec, eager=_gather_kernel, tags=("index",),
-    vjp=lambda g, _out, _x, index, dim: (scatter_add(_zeros(g, _x.shape), dim, index, g), None),
+    vjp=lambda g, _out, _x, index, dim: (_scatter_add(_zeros(g, _x.shape), index, g, dim), None),
     samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), 0)), Sample((floats(2, 3), ints(2, 5, high=3), -1))],
 )  # fmt: skip
 
@@ -168,7 +169,7 @@ def _source_grad(g: Any, index: Any, src: Any, dim: int) -> Any:
     return constant_pad_nd(out, pads) if any(type(p) is not int or p for p in pads) else out
 
 
-_scatter_add = operator(
+_scatter_add: Callable[..., Any] = operator(
     "scatter_add(Tensor self, Tensor index, Tensor src, int dim) -> Tensor",
     "src added to self at positions along a dimension.",
     shape=_scatter_spec,
@@ -403,7 +404,7 @@ def _index_put_vjp(g: Any, _out: Any, _x: Any, indices: Any, _values: Any, accum
     return gx, None, index(g, indices) if _values.requires_grad else None
 
 
-index_put = operator(
+index_put: Callable[..., Any] = operator(
     "index_put(Tensor self, Tensor[] indices, Tensor values, bool accumulate=False) -> Tensor",
     "self with values written (or, accumulating, added) where advanced indices point.",
     shape=_index_put_shape, eager=_index_put_kernel, vjp=_index_put_vjp, tags=("index",),

@@ -102,7 +102,9 @@ def _sign_kernel(x: Any) -> Any:
     return x.copy() if x.dtype.kind == "b" else np.sign(x)
 
 
-sign = _unary("sign", _sign_kernel, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element; nan for nan.")
+sign: Callable[..., Any] = _unary(
+    "sign", _sign_kernel, lambda g, _out, _x: g * 0, "-1, 0 or 1 by the sign of each element; nan for nan."
+)
 
 
 def _rounding(ufunc: Any) -> Callable[[Any], Any]:
@@ -146,7 +148,7 @@ log2 = _float_unary("log2", np.log2, lambda g, _out, x: g / (x * math.log(2)), "
 log10 = _float_unary("log10", np.log10, lambda g, _out, x: g / (x * math.log(10)), "Logarithms to base 10.", 0.3,
                      decompose=lambda x: log(x) * (1 / math.log(10)))  # fmt: skip
 sin = _float_unary("sin", np.sin, lambda g, _out, x: g * cos(x), "Sines of angles in radians.")
-cos = _float_unary("cos", np.cos, lambda g, _out, x: -g * sin(x), "Cosines of angles in radians.")
+cos: Callable[..., Any] = _float_unary("cos", np.cos, lambda g, _out, x: -g * sin(x), "Cosines of angles in radians.")
 tan = _float_unary("tan", np.tan, lambda g, out, _x: g * (out * out + 1), "Tangents of angles in radians.", -1.0, 1.0,
                    decompose=lambda x: sin(x) / cos(x))  # fmt: skip
 asin = _float_unary("asin", np.arcsin, lambda g, _out, x: g * rsqrt(1 - x * x), "Arc sines, in radians.", -0.9, 0.9)
@@ -155,7 +157,7 @@ atan = _float_unary("atan", np.arctan, lambda g, _out, x: g / (x * x + 1), "Arc 
                     decompose=lambda x: atan2(x, x * 0 + 1))  # fmt: skip
 sinh = _float_unary("sinh", np.sinh, lambda g, _out, x: g * cosh(x), "Hyperbolic sines.",
                     decompose=lambda x: (exp(x) - exp(-x)) * 0.5)  # fmt: skip
-cosh = _float_unary("cosh", np.cosh, lambda g, _out, x: g * sinh(x), "Hyperbolic cosines.",
+cosh: Callable[..., Any] = _float_unary("cosh", np.cosh, lambda g, _out, x: g * sinh(x), "Hyperbolic cosines.",
                     decompose=lambda x: (exp(x) + exp(-x)) * 0.5)  # fmt: skip
 tanh = _float_unary("tanh", np.tanh, lambda g, out, _x: g * (1 - out * out), "Hyperbolic tangents.")
 
@@ -369,7 +371,7 @@ def _remainder_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
 
 
 remainder = _binary("remainder", np.remainder, _remainder_vjp, "a modulo b, with the sign of b.", 1.1, 2.0)
-atan2 = _binary(
+atan2: Callable[..., Any] = _binary(
     "atan2", np.arctan2, lambda g, _out, a, b: (g * (b / (a * a + b * b)), -g * (a / (a * a + b * b))),
     "The angle of the point (b, a), in radians.", 0.5, 2.0, shape=pointwise_float,
     eager=lambda xp, a, b: np.arctan2(*[as_float(x) for x in promote_arrays(a, b)]),
@@ -391,7 +393,7 @@ def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]
 
 
 eq = _compare("eq", np.equal, "a == b, element by element.")
-lt = _compare("lt", np.less, "a < b, element by element.")
+lt: Callable[..., Any] = _compare("lt", np.less, "a < b, element by element.")
 le = _compare("le", np.less_equal, "a <= b, element by element.")
 ne = _compare("ne", None, "a != b, element by element.", decompose=lambda a, b: logical_not(eq(a, b)))
 gt = _compare("gt", None, "a > b, element by element.", decompose=lambda a, b: lt(b, a))
@@ -434,7 +436,7 @@ def _where_kernel(xp: Any, condition: Any, a: Any, b: Any) -> Any:
     return np.where(condition, *promote_arrays(a, b))
 
 
-where = operator(
+where: Callable[..., Any] = operator(
     "where(Tensor condition, Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
     "Elements of self where the condition is true, of other elsewhere.",
     shape=_where_shape,
@@ -576,7 +578,7 @@ fmod = operator(
     decompose=_fmod,
     tags=TAGS,
     check=False,
-    vjp=lambda g, _out, a, b: (g, -g * trunc(div(a, b)) if b.requires_grad else None),
+    vjp=lambda g, _out, a, b: (g, -g * trunc(_div(a, b)) if b.requires_grad else None),
     samples=lambda: [Sample((floats(4), floats(4, low=0.3, high=0.4, seed=8))), Sample((floats(4), 0.3))],
 )
 square = operator(

@@ -3,6 +3,7 @@ generator."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def _dropout_mask(x: Any, p: float, seed: int, offset: int) -> Any:
     return where(keep, 0.0, (x * (1 / (1 - p))) if p < 1 else x * 0)
 
 
-dropout_seeded = operator(
+dropout_seeded: Callable[..., Any] = operator(
     "dropout_seeded(Tensor self, float p, int seed, int offset) -> Tensor",
     "Elements zeroed with probability p, by a mask that (seed, offset) determines; the others scaled by 1 / (1 - p).",
     shape=same,

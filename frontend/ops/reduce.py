@@ -486,7 +486,7 @@ def _scan_kernel(ufunc: Any) -> Callable[..., Any]:
     return eager
 
 
-cumsum = operator(
+cumsum: Callable[..., Any] = operator(
     "cumsum(Tensor self, int dim, *, dtype? dtype=None) -> Tensor",
     "Running sums along a dimension.",
     shape=_scan_shape,

@@ -3,7 +3,7 @@ memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,7 @@ def _view_kernel(xp: Any, x: Any, shape: Any) -> Any:
         raise
 
 
-view = operator(
+view: Callable[..., Any] = operator(
     "view(Tensor self, int[] shape) -> Tensor",
     "The same elements in row-major order under another shape; one size may be -1.",
     shape=lambda x, shape: Spec(resolve_view(x.shape, shape), x.dtype),
@@ -269,7 +269,7 @@ def _pad_kernel(xp: Any, x: Any, pad: Any, value: Any) -> Any:
     return out
 
 
-constant_pad_nd = operator(
+constant_pad_nd: Callable[..., Any] = operator(
     "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor",
     "A constant border; `pad` holds (before, after) pairs from the last dimension backwards, negative ones cut.",
     shape=_pad_shape, eager=_pad_kernel, tags=("movement",),
@@ -285,7 +285,7 @@ def _flip_shape(x: Any, dims: Any) -> Spec:
     return Spec(tuple(x.shape), x.dtype)
 
 
-flip = operator(
+flip: Callable[..., Any] = operator(
     "flip(Tensor self, int[] dims) -> Tensor",
     "The order of the elements reversed along dimensions.",
     shape=_flip_shape,

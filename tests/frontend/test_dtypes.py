@@ -42,7 +42,7 @@ PAIRS = [p for p in itertools.product(OPERANDS, OPERANDS) if any(kind != "number
 
 
 def test_promotion_equals_torch() -> None:
-    """Every pair of {tensor, 0-d tensor, number} x types: result_type, and the types that add, mul and div really give."""
+    """Every pair of {tensor, 0-d tensor, number} x types: result_type, and the types that add, mul and div give."""
     torch = pytest.importorskip("torch")
     checked = refused = 0
     for left, right in PAIRS:
@@ -116,7 +116,11 @@ def test_limits_of_the_wrong_kind() -> None:
 @pytest.mark.parametrize(("source", "target"), list(itertools.product(SHORT, SHORT)))
 def test_conversion_equals_torch(source: str, target: str) -> None:
     torch = pytest.importorskip("torch")
-    numbers = np.array([0.0, 1.0, 2.75, 100.0, 0.3]) if source in ("uint8", "bool") else np.array([0.0, -1.0, 2.75, 100.0, -0.3])
+    numbers = (
+        np.array([0.0, 1.0, 2.75, 100.0, 0.3])
+        if source in ("uint8", "bool")
+        else np.array([0.0, -1.0, 2.75, 100.0, -0.3])
+    )
     x = pp.tensor(numbers).to(getattr(pp, source))
     want = torch.tensor(x.tolist(), dtype=getattr(torch, source)).to(getattr(torch, target))
     assert x.to(getattr(pp, target)).tolist() == want.tolist()
@@ -145,7 +149,14 @@ def test_names() -> None:
 
 @pytest.mark.parametrize(
     ("given", "want"),
-    [(float, "float32"), (int, "int64"), (bool, "bool"), ("half", "float16"), (np.int16, "int16"), (np.dtype("f8"), "float64")],
+    [
+        (float, "float32"),
+        (int, "int64"),
+        (bool, "bool"),
+        ("half", "float16"),
+        (np.int16, "int16"),
+        (np.dtype("f8"), "float64"),
+    ],
 )
 def test_types_from_elsewhere(given: Any, want: str) -> None:
     assert pp.zeros(1, dtype=given).dtype.name == want
@@ -172,8 +183,11 @@ def test_promotion_does_not_depend_on_order(items: list[tuple[str, str]]) -> Non
     facts = []
     for kind, name in items:
         dtype = getattr(pp, name)
-        facts.append((dtypes.of_value(Tensor._from_data(np.ones((), dtype.numpy)).item()), 0, True) if kind == "number"
-                     else (dtype, int(kind == "tensor"), False))  # fmt: skip
+        facts.append(
+            (dtypes.of_value(Tensor._from_data(np.ones((), dtype.numpy)).item()), 0, True)
+            if kind == "number"
+            else (dtype, int(kind == "tensor"), False)
+        )
     want = dtypes.result_type(facts)
     for order in itertools.permutations(facts):
         assert dtypes.result_type(order) is want

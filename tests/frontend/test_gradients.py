@@ -75,9 +75,10 @@ def test_every_operator_has_samples() -> None:
 
 def test_differentiable_operators_have_a_floating_point_sample() -> None:
     bare = [
-        name for name, op in OPS.items()
+        name
+        for name, op in OPS.items()
         if op.differentiable and not any(t.dtype.is_floating_point for s in samples_of(op) for t in tensors_in(s.args))
-    ]  # fmt: skip
+    ]
     assert not bare
 
 
@@ -91,6 +92,7 @@ def test_scatter_of_more_than_the_index_takes() -> None:
 
 
 # -- overrides ------------------------------------------------------------------------------------
+
 
 @each(OVERRIDDEN)
 def test_eager_equals_decomposition(op: OpDef, number: int) -> None:

@@ -36,9 +36,12 @@ NOT_COMPARED = {
 }
 # Operands by position that torch takes but gives no gradient; ours have one, which test_gradients.py checks.
 CONSTANT_IN_TORCH = {
-    "batch_norm": (3, 4), "binary_cross_entropy": (2,),
-    "binary_cross_entropy_with_logits": (2, 3), "nll_loss": (2,), "cross_entropy": (2,),
-}  # fmt: skip
+    "batch_norm": (3, 4),
+    "binary_cross_entropy": (2,),
+    "binary_cross_entropy_with_logits": (2, 3),
+    "nll_loss": (2,),
+    "cross_entropy": (2,),
+}
 LOOSER = {"hardsigmoid": 1e-7}  # torch multiplies by 1/6 in float32 in the gradient
 
 
@@ -64,7 +67,11 @@ def _adam(param: Any, grad: Any, mean: Any, square: Any, top: Any, step: Any, **
     kind = torch.optim.AdamW if options.pop("decoupled") else torch.optim.Adam
     options["betas"] = (options.pop("beta1"), options.pop("beta2"))
     opt = kind([p], amsgrad=top is not None, **options)
-    state = {"step": torch.tensor(float(step) - 1), "exp_avg": mean.detach().clone(), "exp_avg_sq": square.detach().clone()}
+    state = {
+        "step": torch.tensor(float(step) - 1),
+        "exp_avg": mean.detach().clone(),
+        "exp_avg_sq": square.detach().clone(),
+    }
     opt.state[p] = state if top is None else {**state, "max_exp_avg_sq": top.detach().clone()}
     opt.step()
     return p.detach(), opt.state[p]["exp_avg"], opt.state[p]["exp_avg_sq"]
@@ -79,8 +86,17 @@ def _rotary(x: Any, cos: Any, sin: Any, interleaved: bool) -> Any:
 def _convolution(x: Any, weight: Any, bias: Any, **o: Any) -> Any:
     spatial = weight.ndim - 2
     wide = {k: v * spatial if len(v) == 1 else v for k, v in o.items() if isinstance(v, tuple)}
-    return torch.convolution(x, weight, bias, wide["stride"], wide["padding"], wide["dilation"], o["transposed"],
-                             wide["output_padding"], o["groups"])  # fmt: skip
+    return torch.convolution(
+        x,
+        weight,
+        bias,
+        wide["stride"],
+        wide["padding"],
+        wide["dilation"],
+        o["transposed"],
+        wide["output_padding"],
+        o["groups"],
+    )
 
 
 def _elu(x: Any, alpha: float, scale: float, input_scale: float) -> Any:
@@ -96,7 +112,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "index_select": lambda x, index, dim: torch.index_select(x, dim, index),
     "index": lambda x, indices: x[tuple(slice(None) if i is None else i for i in indices)],
     "index_put": lambda x, indices, values, accumulate: torch.index_put(x, tuple(indices), values, accumulate),
-    "embedding": lambda weight, indices, padding_idx: F.embedding(indices, weight, None if padding_idx < 0 else padding_idx),
+    "embedding": lambda weight, indices, padding_idx: F.embedding(
+        indices, weight, None if padding_idx < 0 else padding_idx
+    ),
     "sort": lambda x, dim, descending, stable: torch.sort(x, dim=dim, descending=descending, stable=True),
     "to_dtype": lambda x, dtype: x.to(dtype),
     "round": lambda x, decimals: torch.round(x, decimals=decimals),
@@ -128,7 +146,9 @@ CALLS: dict[str, Callable[..., Any]] = {
     "batch_norm_train": _batch_norm_train,
     "convolution": _convolution,
     "rotary_embedding": _rotary,
-    "max_pool2d_with_indices": lambda x, **o: F.max_pool2d(x, **{**o, "stride": o["stride"] or None}, return_indices=True),
+    "max_pool2d_with_indices": lambda x, **o: F.max_pool2d(
+        x, **{**o, "stride": o["stride"] or None}, return_indices=True
+    ),
     "max_pool2d": lambda x, **o: F.max_pool2d(x, **{**o, "stride": o["stride"] or None}),
     "avg_pool2d": lambda x, **o: F.avg_pool2d(x, **{**o, "stride": o["stride"] or None}),
     "upsample_nearest2d": lambda x, output_size, scales_h, scales_w: F.interpolate(x, output_size),
@@ -179,7 +199,9 @@ COMPARED = [case for case in cases() if case[1].name not in NOT_COMPARED and cas
 @pytest.mark.parametrize(("op", "number"), [case[1:] for case in COMPARED], ids=[case[0] for case in COMPARED])
 def test_operator(op: OpDef, number: int) -> None:
     function = torch_function(op.name)
-    assert function is not None, f"torch has no {op.name}: name its counterpart in CALLS, or say why not in NOT_COMPARED"
+    assert function is not None, (
+        f"torch has no {op.name}: name its counterpart in CALLS, or say why not in NOT_COMPARED"
+    )
     args, attrs = split_args(op, samples_of(op)[number])
     args = tuple(
         fresh(a, requires_grad=op.differentiable and at not in CONSTANT_IN_TORCH.get(op.name, ()))

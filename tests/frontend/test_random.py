@@ -80,11 +80,21 @@ def test_calls_of_whole_blocks_split_the_stream() -> None:
 # -- seeds and generators -------------------------------------------------------------------------
 
 DRAWS = [
-    lambda g: pp.rand(5, generator=g), lambda g: pp.randn(5, generator=g), lambda g: pp.randint(0, 100, (5,), generator=g), lambda g: pp.randperm(9, generator=g),
-    lambda g: pp.bernoulli(pp.full((20,), 0.5), generator=g), lambda g: pp.normal(0.0, 1.0, (5,), generator=g), lambda g: pp.multinomial(pp.ones(9), 5, generator=g),
-    lambda g: pp.zeros(5).uniform_(generator=g), lambda g: pp.zeros(5).normal_(generator=g), lambda g: pp.zeros(5).exponential_(generator=g), lambda g: pp.zeros(9).random_(0, 50, generator=g),
-    lambda g: pp.zeros(20).bernoulli_(0.5, generator=g), lambda g: pp.dropout(pp.ones(30), 0.5, generator=g), lambda g: pp.multinomial(pp.ones(9), 12, True, generator=g),
-]  # fmt: skip
+    lambda g: pp.rand(5, generator=g),
+    lambda g: pp.randn(5, generator=g),
+    lambda g: pp.randint(0, 100, (5,), generator=g),
+    lambda g: pp.randperm(9, generator=g),
+    lambda g: pp.bernoulli(pp.full((20,), 0.5), generator=g),
+    lambda g: pp.normal(0.0, 1.0, (5,), generator=g),
+    lambda g: pp.multinomial(pp.ones(9), 5, generator=g),
+    lambda g: pp.zeros(5).uniform_(generator=g),
+    lambda g: pp.zeros(5).normal_(generator=g),
+    lambda g: pp.zeros(5).exponential_(generator=g),
+    lambda g: pp.zeros(9).random_(0, 50, generator=g),
+    lambda g: pp.zeros(20).bernoulli_(0.5, generator=g),
+    lambda g: pp.dropout(pp.ones(30), 0.5, generator=g),
+    lambda g: pp.multinomial(pp.ones(9), 12, True, generator=g),
+]
 
 
 @pytest.mark.parametrize("draw", DRAWS)
@@ -95,7 +105,9 @@ def test_repeatable_by_seed_and_by_generator(draw: Any) -> None:
     assert pp.equal(draw(None), first) and pp.equal(draw(None), second) and not pp.equal(first, second)
     g = pp.Generator().manual_seed(1)
     before = pp.get_rng_state()
-    assert pp.equal(draw(g), first) and pp.equal(draw(g), second), "a generator gives what the default one gives by the same seed"
+    assert pp.equal(draw(g), first) and pp.equal(draw(g), second), (
+        "a generator gives what the default one gives by the same seed"
+    )
     assert pp.equal(pp.get_rng_state(), before), "a generator of one's own leaves the default one alone"
     g.manual_seed(2)
     assert not pp.equal(draw(g), first)
@@ -130,25 +142,34 @@ def moments(x: Any) -> tuple[float, float, float, float]:
     v = x.double().numpy()
     centered = v - v.mean()
     deviation = v.std()
-    return float(v.mean()), float(deviation), float((centered**3).mean() / deviation**3), float((centered**4).mean() / deviation**4 - 3)
+    return (
+        float(v.mean()),
+        float(deviation),
+        float((centered**3).mean() / deviation**3),
+        float((centered**4).mean() / deviation**4 - 3),
+    )
 
 
 def assert_moments(x: Any, mean: float, deviation: float, skewness: float, kurtosis: float, scale: float = 1.0) -> None:
     got = moments(x)
     assert abs(got[0] - mean) < 5 * deviation / math.sqrt(COUNT) * scale, got
-    assert abs(got[1] / deviation - 1) < 0.02 and abs(got[2] - skewness) < 0.06 * scale and abs(got[3] - kurtosis) < 0.15 * scale, got
+    assert (
+        abs(got[1] / deviation - 1) < 0.02
+        and abs(got[2] - skewness) < 0.06 * scale
+        and abs(got[3] - kurtosis) < 0.15 * scale
+    ), got
 
 
 def test_uniform() -> None:
     x = pp.rand(COUNT)
     assert_moments(x, 0.5, math.sqrt(1 / 12), 0, -1.2)
-    assert 0 <= x.min().item() and x.max().item() < 1 and x.dtype is pp.float32
+    assert x.min().item() >= 0 and x.max().item() < 1 and x.dtype is pp.float32
     counts = np.bincount((x.numpy() * 64).astype(int), minlength=64)
     assert ((counts - COUNT / 64) ** 2 / (COUNT / 64)).sum() < 130  # chi square, 63 degrees of freedom
     assert abs(np.corrcoef(x.numpy()[:-1], x.numpy()[1:])[0, 1]) < 0.01
     for dtype in (pp.float16, pp.bfloat16):
         y = pp.rand(COUNT, dtype=dtype)
-        assert y.dtype is dtype and 0 <= y.float().min().item() and y.float().max().item() < 1
+        assert y.dtype is dtype and y.float().min().item() >= 0 and y.float().max().item() < 1
 
 
 def test_normal() -> None:
@@ -169,7 +190,10 @@ def test_integers() -> None:
     counts = np.bincount(x.numpy() + 3)
     assert ((counts - COUNT / 10) ** 2 / (COUNT / 10)).sum() < 35
     assert pp.randint(5, (2, 3)).shape == (2, 3) and pp.randint(2**40, 2**40 + 1, (1,)).item() == 2**40
-    assert pp.randint(0, 200, (9,), dtype=pp.uint8).dtype is pp.uint8 and pp.randint_like(pp.zeros(4), 3).dtype is pp.float32
+    assert (
+        pp.randint(0, 200, (9,), dtype=pp.uint8).dtype is pp.uint8
+        and pp.randint_like(pp.zeros(4), 3).dtype is pp.float32
+    )
 
 
 def test_permutations() -> None:

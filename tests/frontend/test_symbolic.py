@@ -11,8 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pappus.frontend.symbolic import (
-    ShapeEnv, SymInt, Symbol, evaluate, hint_of, is_symbolic, same_size, sym_eq, sym_max, sym_min, symbol,
-)  # fmt: skip
+    ShapeEnv,
+    Symbol,
+    SymInt,
+    evaluate,
+    hint_of,
+    is_symbolic,
+    same_size,
+    sym_eq,
+    sym_max,
+    sym_min,
+    symbol,
+)
 
 
 def pair(**ranges: Any) -> tuple[ShapeEnv, Any, Any]:
@@ -28,17 +38,40 @@ def pair(**ranges: Any) -> tuple[ShapeEnv, Any, Any]:
 def test_equal_forms_are_one_size() -> None:
     env, n, m = pair()
     for left, right in (
-        (n + m, m + n), (n * m, m * n), ((n + 1) * (n - 1), n * n - 1), (2 * n + 3 * n, 5 * n), ((n + m) * 2, 2 * n + 2 * m), (n - m, -(m - n)), (n**2, n * n),
-        ((4 * n + 8) // 4, n + 2), ((n * m) // m, n), ((6 * n) % 3, 0 * n), (n * m // (n * m), 1), ((n + m) * (n + m), n * n + 2 * n * m + m * m), (3 - n, -n + 3),
+        (n + m, m + n),
+        (n * m, m * n),
+        ((n + 1) * (n - 1), n * n - 1),
+        (2 * n + 3 * n, 5 * n),
+        ((n + m) * 2, 2 * n + 2 * m),
+        (n - m, -(m - n)),
+        (n**2, n * n),
+        ((4 * n + 8) // 4, n + 2),
+        ((n * m) // m, n),
+        ((6 * n) % 3, 0 * n),
+        (n * m // (n * m), 1),
+        ((n + m) * (n + m), n * n + 2 * n * m + m * m),
+        (3 - n, -n + 3),
         ((n * 8) // (4 * n) if False else n + 0, n),
-    ):  # fmt: skip
+    ):
         assert same_size(left, right), (left, right)
     assert env.guards == []
 
 
 def test_symbols_that_cancel_leave_integers() -> None:
     _, n, m = pair()
-    for found, want in ((n - n, 0), (n + 1 - n, 1), (n * m - m * n, 0), (n * 0, 0), (0 * n + 7, 7), (n // n, 1), (n % n, 0), ((2 * n) % 2, 0), (4 * n // n, 4), (0 // n, 0), (0 % n, 0)):
+    for found, want in (
+        (n - n, 0),
+        (n + 1 - n, 1),
+        (n * m - m * n, 0),
+        (n * 0, 0),
+        (0 * n + 7, 7),
+        (n // n, 1),
+        (n % n, 0),
+        ((2 * n) % 2, 0),
+        (4 * n // n, 4),
+        (0 // n, 0),
+        (0 % n, 0),
+    ):
         assert type(found) is int and found == want
 
 
@@ -61,12 +94,39 @@ def test_unsupported_operands() -> None:
 
 
 EXPRESSIONS: list[Callable[[Any, Any], Any]] = [
-    lambda n, m: n + m, lambda n, m: n - m, lambda n, m: n * m, lambda n, m: n // 2, lambda n, m: n % 3, lambda n, m: (n + 2 * 1 - 3) // 2 + 1, lambda n, m: n // m, lambda n, m: n % m,
-    lambda n, m: (4 * n + 3) // 4, lambda n, m: (n * m + n) // n, lambda n, m: (2 * n + 5) % 2, lambda n, m: -n // 3, lambda n, m: n // -2, lambda n, m: n % -4, lambda n, m: (n - 7) % 5,
-    lambda n, m: sym_max(n, m), lambda n, m: sym_min(n - m, 3), lambda n, m: sym_max(sym_min(n, 10), m) * 2, lambda n, m: (n // 2) * 2 + n % 2, lambda n, m: ((n + 1) // 2 + m) // 3,
-    lambda n, m: (n // 2 // 2), lambda n, m: 17 // n, lambda n, m: 17 % n, lambda n, m: (n * n - m * m) // 2, lambda n, m: sym_max(n - 3, 0), lambda n, m: 5 - n, lambda n, m: (n + m) ** 2,
-    lambda n, m: (6 * n + 4) // 2, lambda n, m: (n * 3) // 3, lambda n, m: (m * n * 2) // (2 * m), lambda n, m: sym_min(n, n + m), lambda n, m: (3 * n + 3 * m) // (n + m),
-]  # fmt: skip
+    lambda n, m: n + m,
+    lambda n, m: n - m,
+    lambda n, m: n * m,
+    lambda n, m: n // 2,
+    lambda n, m: n % 3,
+    lambda n, m: (n + 2 * 1 - 3) // 2 + 1,
+    lambda n, m: n // m,
+    lambda n, m: n % m,
+    lambda n, m: (4 * n + 3) // 4,
+    lambda n, m: (n * m + n) // n,
+    lambda n, m: (2 * n + 5) % 2,
+    lambda n, m: -n // 3,
+    lambda n, m: n // -2,
+    lambda n, m: n % -4,
+    lambda n, m: (n - 7) % 5,
+    lambda n, m: sym_max(n, m),
+    lambda n, m: sym_min(n - m, 3),
+    lambda n, m: sym_max(sym_min(n, 10), m) * 2,
+    lambda n, m: (n // 2) * 2 + n % 2,
+    lambda n, m: ((n + 1) // 2 + m) // 3,
+    lambda n, m: n // 2 // 2,
+    lambda n, m: 17 // n,
+    lambda n, m: 17 % n,
+    lambda n, m: (n * n - m * m) // 2,
+    lambda n, m: sym_max(n - 3, 0),
+    lambda n, m: 5 - n,
+    lambda n, m: (n + m) ** 2,
+    lambda n, m: (6 * n + 4) // 2,
+    lambda n, m: (n * 3) // 3,
+    lambda n, m: (m * n * 2) // (2 * m),
+    lambda n, m: sym_min(n, n + m),
+    lambda n, m: (3 * n + 3 * m) // (n + m),
+]
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
@@ -78,7 +138,7 @@ def test_evaluation_equals_integers(expression: Callable[[Any, Any], Any]) -> No
     assert hint_of(size) == _integer(expression, 6, 4)
     for a, b in itertools.product(range(1, 10), repeat=2):
         values = {"n": a, "m": b}
-        found = evaluate(size, lambda s: values[s.name])  # noqa: B023 - used at once
+        found = evaluate(size, lambda s, values=values: values[s.name])
         assert found == _integer(expression, a, b) and low <= found <= high, (str(size), values)
     assert env.guards == []
 
@@ -91,11 +151,13 @@ TERMS = st.recursive(
     st.sampled_from(["n", "m"]) | st.integers(-4, 6).map(str),
     lambda inner: st.one_of(
         st.tuples(inner, st.sampled_from("+-*"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
-        st.tuples(inner, st.sampled_from(["//", "%"]), st.sampled_from(["1", "2", "3", "5", "n", "m", "(n + 1)"])).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+        st.tuples(inner, st.sampled_from(["//", "%"]), st.sampled_from(["1", "2", "3", "5", "n", "m", "(n + 1)"])).map(
+            lambda t: f"({t[0]} {t[1]} {t[2]})"
+        ),
         st.tuples(st.sampled_from(["sym_max", "sym_min"]), inner, inner).map(lambda t: f"{t[0]}({t[1]}, {t[2]})"),
     ),
     max_leaves=7,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -117,7 +179,19 @@ def test_random_expressions(text: str, a: int, b: int) -> None:
 
 def test_ranges_decide_without_guards() -> None:
     env, n, m = pair(min=2, max=8)
-    assert n > 1 and n >= 2 and not n < 2 and n != 1 and not n == 9 and n * m >= 4 and n + m <= 16 and 0 < n and bool(n) and 9 > n and n - 9 < 0
+    assert (
+        n > 1
+        and n >= 2
+        and not n < 2
+        and n != 1
+        and n != 9
+        and n * m >= 4
+        and n + m <= 16
+        and 0 < n  # noqa: SIM300 - the reflected question
+        and bool(n)
+        and 9 > n  # noqa: SIM300
+        and n - 9 < 0
+    )
     assert sym_max(n, 1) is n and sym_min(n, 8) is n and sym_max(n, 9) == 9 and same_size(n % 16, n)
     assert env.guards == []
 
@@ -148,7 +222,13 @@ def test_fixing_a_size() -> None:
     seen: list[tuple[str, int, str]] = []
     env = ShapeEnv(lambda size, value, place: seen.append((str(size), value, place)))
     n = symbol("n", 6, env=env)
-    assert int(n) == 6 and list(range(n)) == list(range(6)) and [10, 11, 12, 13, 14, 15, 16][n] == 16 and float(n) == 6.0 and n == 6
+    assert (
+        int(n) == 6
+        and list(range(n)) == list(range(6))
+        and [10, 11, 12, 13, 14, 15, 16][n] == 16
+        and float(n) == 6.0
+        and n == 6
+    )
     assert len(seen) == 5 and all(s[:2] == ("n", 6) and "test_symbolic.py:" in s[2] for s in seen)
     assert [str(g).split(" (")[0] for g in env.guards] == ["n == 6"]
 
@@ -189,4 +269,11 @@ def test_questions_about_sizes() -> None:
 
 def test_arithmetic_with_floats_fixes() -> None:
     env, n, _ = pair()
-    assert n / 4 == 1.5 and n * 0.5 == 3.0 and n + 0.5 == 6.5 and 0.5 - n == -5.5 and 12 / n == 2.0 and [str(g).split(" (")[0] for g in env.guards] == ["n == 6"]
+    assert (
+        n / 4 == 1.5
+        and n * 0.5 == 3.0
+        and n + 0.5 == 6.5
+        and 0.5 - n == -5.5
+        and 12 / n == 2.0
+        and [str(g).split(" (")[0] for g in env.guards] == ["n == 6"]
+    )

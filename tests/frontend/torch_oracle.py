@@ -90,10 +90,14 @@ def same(got: Any, want: Any, tolerance: float | None = None, dtype: bool = True
 
 
 def both(
-    function: Callable[..., Any], *args: Any, tolerance: float | None = None, dtype: bool = True, wider: bool = False,
+    function: Callable[..., Any],
+    *args: Any,
+    tolerance: float | None = None,
+    dtype: bool = True,
+    wider: bool = False,
     **kwargs: Any,
-) -> None:  # fmt: skip
-    """`function(library, *args)` run with both libraries: equal results, and equal gradients where an operand wants one.
+) -> None:
+    """`function(library, *args)` run with both libraries: equal results, equal gradients where an operand wants one.
 
     Where torch raises, Pappus must raise too; with `wider` it may take more than torch does.
     """
@@ -119,8 +123,9 @@ def both(
         return
     rng = np.random.default_rng(3)
     seeds = [np.asarray(rng.uniform(0.5, 1.5, tuple(o.shape))) for o in ours]
-    mine = pp.autograd.grad(ours, leaves, [pp.tensor(s, dtype=o.dtype) for s, o in zip(seeds, ours, strict=True)],
-                            allow_unused=True)  # fmt: skip
+    mine = pp.autograd.grad(
+        ours, leaves, [pp.tensor(s, dtype=o.dtype) for s, o in zip(seeds, ours, strict=True)], allow_unused=True
+    )
     theirs_grad = torch.autograd.grad(
         theirs, others, [torch.tensor(s, dtype=o.dtype) for s, o in zip(seeds, theirs, strict=True)], allow_unused=True
     )
