@@ -74,7 +74,7 @@ cross: .make/deps
 	sh runtime_c/tools/cross.sh
 
 fuzz-quick: .make/build
-	$(BIN)/python runtime_c/tools/fuzz/run.py --count 20000 --jobs $(JOBS)
+	$(BIN)/python runtime_c/tools/fuzz/run.py --count 100000 --jobs $(JOBS)
 
 fuzz: .make/build
 	$(BIN)/python runtime_c/tools/fuzz/run.py --count $(FUZZ) --jobs $(JOBS) --seed $(FUZZ_SEED)
@@ -83,11 +83,10 @@ size:
 	sh runtime_c/tools/size.sh
 
 oracles: .make/deps
-	$(BIN)/python -c 'import torch' 2> /dev/null || $(BIN)/pip install -q torch==2.13.0
-
-conformance-torch: build
 	$(BIN)/python .ci/requirements.py conformance > .make/conformance.txt
 	$(BIN)/python -c 'import torch, expecttest, scipy' 2> /dev/null || $(BIN)/pip install -q -r .make/conformance.txt
+
+conformance-torch: build oracles
 	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
 
 figures: build

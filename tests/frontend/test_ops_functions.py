@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,11 @@ CASES: dict[str, list[Case]] = {
         (lambda m, x: m.clamp(x, 2, 1), (X,)),
         (lambda m, x: m.clamp(x), (X,)),
     ],
+    "chain_matmul": [(lambda m, x, y: m.chain_matmul(x, y.transpose(0, 1), x), (X, Y))],
+    "inverse": [(lambda m, x: m.inverse(x @ x.transpose(0, 1) + m.eye(3, dtype=m.float64)), (X,))],
+    "nuclear_norm": [(lambda m, x: m.nuclear_norm(x), (X,))],
+    "orgqr": [(lambda m, x: m.orgqr(*m.geqrf(x.detach().transpose(0, 1))), (X,))],
+    "pdist": [(lambda m, x: m.pdist(x), (X,))],
     "clamp_min": [(lambda m, x: m.clamp_min(x, 0.2), (X,)), (lambda m, x: x.clone().clamp_min_(0.2), (X,))],
     "clamp_max": [(lambda m, x: m.clamp_max(x, 0.2), (X,)), (lambda m, x: x.clone().clamp_max_(0.2), (X,))],
     "positive": [(lambda m, x: m.positive(x), (X,)), (lambda m, k: m.positive(k), (M,))],
@@ -536,6 +542,13 @@ def test_function(name: str) -> None:
             raise AssertionError(f"{name}, case {number}: {error}") from error
 
 
+def _in_the_database(name: str) -> bool:
+    """Whether tests/conformance holds the function to torch's own samples, under one of its names or variants."""
+    lines = (Path(__file__).parents[1] / "conformance" / "clean.txt").read_text().splitlines()
+    starts = tuple(f"{prefix}{name}" for prefix in ("", "linalg_", "nn_functional_"))
+    return any(line == start or line.startswith(f"{start}_") for line in lines for start in starts)
+
+
 def test_every_function_is_compared() -> None:
     """Operators are in test_ops_torch.py; an alias is compared under its first name."""
     first = {id(f): n for n, f in reversed(FUNCTIONS.items())}
@@ -546,7 +559,7 @@ def test_every_function_is_compared() -> None:
         for other in (*OPS, *FUNCTIONS)
         if n != other and getattr(pp, n) is getattr(pp, other, None) and other in (*CASES, *OPS)
     }
-    missing = names - set(CASES) - set(NOT_COMPARED) - aliases
+    missing = {n for n in names - set(CASES) - set(NOT_COMPARED) - aliases if not _in_the_database(n)}
     assert not missing, f"no comparison with torch: {sorted(missing)}"
 
 

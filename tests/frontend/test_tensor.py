@@ -330,7 +330,8 @@ def test_size() -> None:
         and repr(shape) == "pappus.Size([2, 3, 4])"
     )
     assert (
-        isinstance(shape[1:], pp.Size) and shape[1:] == (3, 4) and shape[-1] == 4 and isinstance(shape.__add__((1,)), pp.Size)
+        isinstance(shape[1:], pp.Size) and shape[1:] == (3, 4) and shape[-1] == 4
+        and isinstance(shape.__add__((1,)), pp.Size)
     )
     x = pp.zeros(2, 3)
     assert x.size() == (2, 3) and x.size(0) == x.size(-2) == 2 and x.size(dim=1) == 3 and x.dim() == x.ndim == 2

@@ -160,13 +160,13 @@ def read(data: bytes) -> PapFile:
         sections.append(Section(kind, offset, size))
     places = {s.kind: s for s in sections}
     metadata = places[1]
-    program = P.Program.GetRootAs(  # type: ignore[no-untyped-call]
+    program = P.Program.GetRootAs(
         bytes(data[metadata.offset : metadata.offset + metadata.size]), 0
     )
     report = ""
     if 3 in places:
         debug = places[3]
-        root = D.Debug.GetRootAs(  # type: ignore[no-untyped-call]
+        root = D.Debug.GetRootAs(
             bytes(data[debug.offset : debug.offset + debug.size]), 0
         )
         report = _text(root.Report())
