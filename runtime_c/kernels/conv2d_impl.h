@@ -1,9 +1,10 @@
 /* Convolutions of one instruction set as products over windows, f32. See conv2d.h and tile.h. */
-#include "conv2d_window.h"
 #include "isa.h"
 #include "simd.h"
 
 #if PP_W > 1
+
+#include "conv2d_window.h"
 
 /* What one task is about. */
 typedef struct task {

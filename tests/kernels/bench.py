@@ -250,9 +250,6 @@ class Step:
         return best
 
 
-covered: set[str] = set()
-
-
 def outcomes(step: Step, clear: bool = True) -> dict[str, list[np.ndarray]]:
     """Runs every kernel that accepts the step and checks that splitting its tasks changes no bit."""
     assert step.contract() == OK, step.report
@@ -271,7 +268,6 @@ def outcomes(step: Step, clear: bool = True) -> dict[str, list[np.ndarray]]:
             assert base is None or all(map(np.array_equal, base, now)), f"{name}: {ways} ways differ"
             base = now
         found[name] = [r.numpy().copy() for r in step.results]
-        covered.add(name)
         for r, b in zip(step.results, before, strict=True):
             r.memory.array[:] = b
     assert found, "no kernel accepts this step"
