@@ -25,15 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-def __getattr__(name: str) -> Any:
-    """`pp.autograd.gradcheck` and `gradgradcheck`, whose module is loaded when they are used."""
-    if name in ("gradcheck", "gradgradcheck"):
-        from . import gradcheck
-
-        return getattr(gradcheck, name)
-    raise AttributeError(f"module 'pappus.autograd' has no attribute {name!r}")
-
-
 # -- grad mode ------------------------------------------------------------------------------------
 
 

@@ -379,6 +379,14 @@ CASES: dict[str, list[Case]] = {
     "cross": [(lambda m, v, w: m.cross(v, w, dim=0), (V, W)), (lambda m, x, y: m.cross(x, y, dim=0), (X, Y))],
     "cdist": [(lambda m, x, y: m.cdist(x, y), (X, Y)), (lambda m, x, y: m.cdist(x, y[:2], p=1.0), (X, Y))],
     "dist": [(lambda m, x, y: m.dist(x, y), (X, Y)), (lambda m, x, y: x.dist(y, 1), (X, Y))],
+    "index_reduce": [
+        (lambda m, x, y, p, r=r: m.index_reduce(x, 0, p, y[:2], r), (X, Y, P)) for r in ("mean", "amax", "amin")
+    ],
+    "scatter_reduce": [
+        (lambda m, x, y, i, r=r: m.scatter_reduce(x, 0, i, y[:2], r), (X, Y, I))
+        for r in ("sum", "mean", "amax", "amin", "prod")
+    ]
+    + [(lambda m, x, y, i: (x - 9).scatter_reduce(0, i, y[:2], "amax", include_self=False), (X, Y, I))],
     # convolution and pooling, with the conveniences of their functions
     "conv1d": [
         (lambda m, b: m.conv1d(b, b[:, :3, :2]), (B,)),
