@@ -18,7 +18,6 @@ COMMANDS = (
     ("Fuzzing, short form", "python runtime_c/tools/fuzz/run.py --count 100000 --jobs 2"),
     ("Importing", 'python -c "import time; t = time.perf_counter(); import pappus; print(f\'import pappus: '
                   '{1e3 * (time.perf_counter() - t):.0f} ms\')"'),
-    ("Kernels", "python tests/kernels/bench.py"),
 )  # fmt: skip
 _COLOR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
