@@ -1,4 +1,4 @@
-"""The one door: every operator call, and every in-place write, goes through here.
+"""The one door: every operator call goes through here, and every in-place write through `inplace.assign`.
 
 `call(op, args, attrs)` hands the call to the innermost `Mode` of this thread (capture, fake-quantize, profile ...), or,
 when there is none, runs it: take the arrays, run the kernel, wrap the result, and write a tape node if a gradient is
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
-from .errors import ArgumentError, CaptureError, InplaceError, PappusError, ShapeError, UnsupportedError
+from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
+from .inplace import assign
 from .schema import REQUIRED, check_call, compile_front, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Mode",
-    "assign",
     "call",
     "current_mode",
-    "eager_assign",
     "eager_call",
     "infer",
     "record",
@@ -288,79 +287,6 @@ def _keep(arg: Tensor | None, wanted: bool, edges: list[Any], versions: list[int
         return arg
     versions.append(-1)
     return Ghost(arg._data.shape, arg.dtype, arg._requires_grad)
-
-
-# -- in-place writes ------------------------------------------------------------------------------
-
-
-def assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
-    """Write the elements of `value` into the memory of `target`: the only way a tensor changes.
-
-    `value` has the shape and type of `target`. With grad mode on, `target` takes over the history of `value`.
-    Raises InplaceError where that would lose a gradient: on a leaf that requires grad, and on a view.
-    """
-    level = state.mode
-    if level is not None:
-        level.run(level.mode.assign, target, value)
-    else:
-        eager_assign(target, value, by)
-
-
-def eager_assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
-    """`assign` without modes."""
-    check_assign(target, value, by)
-    array = target._data
-    if not array.flags.writeable:
-        raise InplaceError(
-            f"{by}: several elements of this tensor share one memory location (it was made by expand, or wraps a "
-            "read-only array); call .clone() first"
-        ).at(by, user_location())
-    array[...] = value._data
-    touch(target, by)
-
-
-def touch(target: Tensor, by: str) -> None:
-    """Note that the memory of `target` has changed, and the user's line that changed it."""
-    storage = target._storage
-    if storage is None:
-        storage = target._storage = Storage()
-    storage.version += 1
-    storage.by = by
-    storage.place = caller()
-
-
-def check_assign(target: Tensor, value: Tensor, by: str) -> None:
-    """Refuse in-place writes that would lose a gradient; let `target` take over the history of `value`."""
-    if target._data.shape != value._data.shape:
-        raise ShapeError(
-            f"{by}: the result has shape {list(value.shape)}, which does not fit in place into {list(target.shape)}; "
-            "use the out-of-place operator"
-        ).at(by, user_location())
-    if not state.grad or not (target._requires_grad or value._requires_grad):
-        return
-    if target._requires_grad and target._node is None:
-        raise InplaceError(
-            f"{by}: a leaf tensor that requires grad cannot be changed in place, its gradient would belong to the old "
-            "numbers; do it under `with pp.no_grad():`, or use the out-of-place operator"
-        ).at(by, user_location())
-    if target._base is not None:
-        base = target._base
-        kind = "a leaf that requires grad" if base._requires_grad and base._node is None else "another tensor"
-        raise InplaceError(
-            f"{by}: this tensor is a view of {kind}, and the gradient cannot follow a change through a view; "
-            "assign by index on the base (base[i] = value), clone() the view first, or use the out-of-place operator"
-        ).at(by, user_location())
-    if not value._requires_grad:
-        value = _forgotten(target, value)
-    target._node, target._index, target._requires_grad = value._node, value._index, value._requires_grad
-
-
-def _forgotten(target: Tensor, value: Tensor) -> Tensor:
-    """`value` with a history that sends a gradient of zero to what `target` was: it keeps requiring grad, as in
-    PyTorch."""
-    from .opdef import OPS
-
-    return OPS["where"](Tensor._from_data(np.ones((), np.bool_)), value, target)  # type: ignore[no-any-return]
 
 
 # -- shapes without numbers -----------------------------------------------------------------------

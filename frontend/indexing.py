@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .dispatch import assign
 from .errors import ArgumentError, DimError
+from .inplace import assign
 from .symbolic import SymInt
 from .tape import state
 from .tensor import Tensor

@@ -14,6 +14,7 @@ import numpy as np
 from . import dispatch, dtypes, indexing
 from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
+from .inplace import assign
 from .opdef import OPS
 from .tape import state
 from .tensor import Device, Tensor
@@ -33,7 +34,7 @@ def write(target: Tensor, value: Tensor, by: str) -> Tensor:
         from . import ops
 
         value = ops.to_dtype(value, target.dtype)
-    dispatch.assign(target, value, by)
+    assign(target, value, by)
     return target
 
 
@@ -242,7 +243,7 @@ def _copy_(self: Tensor, source: Any, non_blocking: bool = False) -> Tensor:
         source = ops.to_dtype(source, self.dtype)
     if tuple(source._data.shape) != tuple(self._data.shape):
         source = ops.expand(source, tuple(self.shape))
-    dispatch.assign(self, source, "copy_")
+    assign(self, source, "copy_")
     return self
 
 
@@ -251,13 +252,13 @@ def _fill_(self: Tensor, value: Any) -> Tensor:
     ops = _ops()
     if isinstance(value, Tensor):
         return _copy_(self, value)
-    dispatch.assign(self, ops.full(tuple(self.shape), value, dtype=self.dtype), "fill_")
+    assign(self, ops.full(tuple(self.shape), value, dtype=self.dtype), "fill_")
     return self
 
 
 def _zero_(self: Tensor) -> Tensor:
     """Every element set to zero."""
-    dispatch.assign(self, _ops().full(tuple(self.shape), 0, dtype=self.dtype), "zero_")
+    assign(self, _ops().full(tuple(self.shape), 0, dtype=self.dtype), "zero_")
     return self
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dispatch import assign
+from pappus.frontend.inplace import assign
 from pappus.frontend.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm"]

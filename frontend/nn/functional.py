@@ -8,9 +8,9 @@ from typing import Any
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dispatch import assign
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
+from pappus.frontend.inplace import assign
 from pappus.frontend.nn import functional_loss, functional_pool
 from pappus.frontend.nn.functional_loss import *  # noqa: F403
 from pappus.frontend.nn.functional_pool import *  # noqa: F403

@@ -7,9 +7,9 @@ from typing import Any
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dispatch import assign
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ShapeError
+from pappus.frontend.inplace import assign
 from pappus.frontend.nn import functional as F
 from pappus.frontend.nn import init
 from pappus.frontend.nn.module import Module

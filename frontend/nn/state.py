@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dispatch import assign as assign_tensor
+from pappus.frontend.inplace import assign as assign_tensor
 from pappus.frontend.nn.parameter import Parameter
 from pappus.frontend.tensor import Tensor
 

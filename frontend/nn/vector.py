@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dispatch import assign
 from pappus.frontend.errors import ShapeError
+from pappus.frontend.inplace import assign
 from pappus.frontend.tensor import Tensor
 
 __all__ = ["parameters_to_vector", "vector_to_parameters"]

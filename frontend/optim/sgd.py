@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pappus.frontend import ops
-from pappus.frontend.dispatch import assign
+from pappus.frontend.inplace import assign
 from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_range
 from pappus.frontend.tensor import Tensor
 
