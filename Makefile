@@ -6,6 +6,7 @@
 #   make lint         ruff, mypy, generated files
 #   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
 #   make fuzz-quick   structure-aware mutants under sanitizers; FUZZ=200000 make fuzz for more
+#   make bench-eager   us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
 #   make oracles      PyTorch into .venv: tests compare with it where it is installed
@@ -21,7 +22,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-eager clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -91,6 +92,9 @@ conformance-torch: build oracles
 
 figures: build
 	$(BIN)/python benchmarks/figures.py
+
+bench-eager: build
+	$(BIN)/python benchmarks/eager.py --write docs/eager-speed.md $(ARGS)
 
 clean:
 	rm -rf build .make .venv out
