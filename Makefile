@@ -5,7 +5,7 @@
 #   make test-quick   the same without what is marked slow (below 3 minutes)
 #   make lint         ruff, mypy, generated files
 #   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
-#   make fuzz-quick   structure-aware mutants under sanitizers; FUZZ=200000 make fuzz for more
+#   make fuzz-quick   mutants of programs under sanitizers and of .pt checkpoints; FUZZ=200000 make fuzz for more
 #   make bench-eager   us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
@@ -75,9 +75,11 @@ cross: .make/deps
 	sh runtime_c/tools/cross.sh
 
 fuzz-quick: .make/build
+	$(BIN)/python tests/frontend/torch_file_mutants.py --count 10000
 	$(BIN)/python runtime_c/tools/fuzz/run.py --count 100000 --jobs $(JOBS)
 
 fuzz: .make/build
+	$(BIN)/python tests/frontend/torch_file_mutants.py --count $(FUZZ) --seed $(FUZZ_SEED)
 	$(BIN)/python runtime_c/tools/fuzz/run.py --count $(FUZZ) --jobs $(JOBS) --seed $(FUZZ_SEED)
 
 size:

@@ -8,6 +8,7 @@
     |-- AutogradError     a gradient that cannot be computed        (RuntimeError)
     |   `-- InplaceError  an in-place change that would break one   (RuntimeError)
     |-- UnsupportedError  a feature that is absent                  (NotImplementedError)
+    |-- FormatError       a file that `load` does not read          (RuntimeError, ValueError)
     `-- CaptureError      Python that cannot become a graph         (RuntimeError)
 
 Each also inherits from the builtin that PyTorch raises in the same place, so `except RuntimeError` keeps working.
@@ -18,8 +19,8 @@ the user's line are put in front when the error leaves `dispatch.call`.
 from __future__ import annotations
 
 __all__ = [
-    "ArgumentError", "AutogradError", "CaptureError", "DTypeError", "DimError", "InplaceError", "PappusError",
-    "ShapeError", "UnsupportedError",
+    "ArgumentError", "AutogradError", "CaptureError", "DTypeError", "DimError", "FormatError", "InplaceError",
+    "PappusError", "ShapeError", "UnsupportedError",
 ]  # fmt: skip
 
 
@@ -82,6 +83,10 @@ class InplaceError(AutogradError):
 
 class UnsupportedError(PappusError, NotImplementedError):
     """A feature that Pappus does not have; the message names the nearest thing that it has."""
+
+
+class FormatError(PappusError, RuntimeError, ValueError):
+    """A file is not what `load` reads: another format, cut off or damaged. The message says what was expected."""
 
 
 class CaptureError(PappusError, RuntimeError):

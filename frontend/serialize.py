@@ -1,12 +1,14 @@
-"""Saving and loading: one safetensors file that holds tensors and the structure they stand in.
+"""Saving and loading: one safetensors file that holds tensors and the structure they stand in, or PyTorch's .pt.
 
-The file is plain safetensors: an 8-byte length, a JSON header with the type, shape and place of every tensor, and the
-numbers. The structure (dicts, lists, tuples, numbers, strings, None) stands as JSON in the header's metadata, under
-"pappus"; readers that do not know it see a flat dict of tensors. Nothing is pickled: loading a file never runs code.
+PyTorch's files are the subject of `torch_file`. Ours is plain safetensors: an 8-byte length, a JSON header with the
+type, shape and place of every tensor, and the numbers. The structure (dicts, lists, tuples, numbers, strings, None)
+stands as JSON in the header's metadata, under "pappus"; readers that do not know it see a flat dict of tensors. Loading
+a file never runs code.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -17,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from pappus.frontend import dtypes
-from pappus.frontend.errors import ArgumentError, DTypeError, PappusError
+from pappus.frontend.errors import ArgumentError, DTypeError, FormatError
 from pappus.frontend.nn.module import Module
 from pappus.frontend.nn.parameter import Buffer, Parameter
 from pappus.frontend.tensor import Tensor
@@ -33,11 +35,8 @@ _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _KEY = "pappus"
 _VERSION = 1
 _HEADER_LIMIT = 100_000_000  # what other readers of the format accept, too
+_TORCH = (".pt", ".pth", ".ckpt", ".bin", ".tar")  # the names that PyTorch's checkpoints have
 _KINDS: dict[str, Any] = {"parameter": Parameter, "buffer": Buffer}
-
-
-class FormatError(PappusError, RuntimeError, ValueError):
-    """A file is not what `load` reads: another format, cut off or damaged. The message says what was expected."""
 
 
 # -- writing ------------------------------------------------------------------------------------
@@ -129,10 +128,12 @@ def _at(path: tuple[str, ...]) -> str:
     return "the object" + "".join(f"[{part!r}]" for part in path)
 
 
-def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes], *, format: str | None = None) -> None:
     """Write `obj` to a safetensors file: a state dict, or dicts, lists and tuples of tensors, numbers and strings.
 
-    `f` is a path or a binary file. All types of tensors round-trip; so do parameters, `requires_grad` of leaves, numpy
+    `f` is a path or a binary file. A path that ends in .pt, .pth, .ckpt, .bin or .tar gets PyTorch's format, which
+    `torch.load(path, weights_only=True)` reads and in which views keep sharing memory; `format` ("safetensors" or
+    "pt") decides otherwise. All types of tensors round-trip; so do parameters, `requires_grad` of leaves, numpy
     arrays, tensors that occur twice (as one), int keys and tuples. The file appears under its name only when complete.
 
     Raises ArgumentError, naming the place in the object, for what cannot be saved: modules (save their `state_dict()`),
@@ -144,6 +145,14 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     >>> load(path)
     {'model': {'weight': tensor([1., 1.])}, 'epoch': 3}
     """
+    if format not in (None, "safetensors", "pt"):
+        raise ArgumentError(f"save: format {format!r}; it is 'safetensors' or 'pt'")
+    if format == "pt" or (format is None and not hasattr(f, "write") and os.fspath(f).endswith(_TORCH)):
+        from pappus.frontend import torch_file
+
+        with _target(f) as file:
+            torch_file.write(obj, file)
+        return
     packer = _Packer()
     tree = packer.pack(obj, ())
     # Widest types first, so that every tensor starts at a multiple of its element's size.
@@ -195,30 +204,52 @@ def _target(f: Any) -> Iterator[Any]:
 # -- reading ------------------------------------------------------------------------------------
 
 
-def load(f: str | os.PathLike[str] | IO[bytes], map_location: Any = None, *, weights_only: bool | None = None) -> Any:
-    """Read what `save` wrote; of a safetensors file written by others, a flat dict of tensors in the file's order.
+def load(
+    f: str | os.PathLike[str] | IO[bytes], map_location: Any = None, pickle_module: Any = None, *,
+    weights_only: bool | None = None, mmap: bool | None = None, encoding: str = "utf-8",
+) -> Any:  # fmt: skip
+    """Read what `save` or PyTorch's torch.save wrote; of a safetensors file of others, a flat dict of its tensors.
 
-    `f` is a path or a binary file. `map_location` may name the one device, "cpu"; `weights_only` is accepted and means
-    nothing: no file can make `load` run code. The tensors own their memory.
+    `f` is a path or a binary file. Everything is put on the CPU: `map_location` may name it, or be a function or dict
+    as in PyTorch. With `mmap` the tensors of a .pt file show the file's pages, else they own their memory.
+    `weights_only`, `pickle_module` and `encoding` are accepted and mean nothing: no file can make `load` run code.
 
-    Raises FileNotFoundError, and FormatError for files that are something else (PyTorch's pickled .pt and .pth files,
-    for one), cut off or damaged.
+    Raises FileNotFoundError, and FormatError for files that are something else, cut off, damaged, or that hold more
+    than data (a whole model: save its `state_dict()`).
     """
-    if map_location is not None and str(map_location).split(":")[0] != "cpu":
+    if isinstance(map_location, str) and map_location.split(":")[0] != "cpu":
         raise ArgumentError(f"load: no device {map_location!r}; the only device is 'cpu'")
     if hasattr(f, "read"):
-        return _read(f, getattr(f, "name", "the given file"))
+        return _read(_seekable(f), getattr(f, "name", "the given file"), bool(mmap))
     path = os.fspath(f)
     if not os.path.exists(path):
         raise FileNotFoundError(f"load: there is no file {path}")
     if os.path.isdir(path):
         raise IsADirectoryError(f"load: {path} is a directory; give the path of a file that pappus.save wrote")
     with open(path, "rb") as file:
-        return _read(file, path)
+        return _read(file, path, bool(mmap))
 
 
-def _read(file: Any, name: Any) -> Any:
+def _seekable(file: Any) -> Any:
+    """The file itself where it can be read in any order (a pipe cannot), else its content."""
+    if getattr(file, "seekable", lambda: hasattr(file, "seek"))():
+        return file
+    return io.BytesIO(file.read())
+
+
+def _read(file: Any, name: Any, mmap: bool) -> Any:
     start = file.tell()
+    first = file.read(4)
+    file.seek(start)
+    if first == b"PK\x03\x04" or (first[:1] == b"\x80" and first[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+        # A safetensors file may begin so too, but then the header's brace stands after eight bytes.
+        file.seek(start + 8)
+        if file.read(1) != b"{" or first[:1] == b"P":
+            from pappus.frontend import torch_file
+
+            file.seek(start)
+            return torch_file.read(file, name, mmap)
+        file.seek(start)
     file.seek(0, os.SEEK_END)
     size = file.tell() - start
     file.seek(start)
@@ -247,9 +278,7 @@ def _header(file: Any, name: Any, size: int) -> tuple[dict[str, Any], int]:
     kind = _foreign(first)
     if kind is not None:
         raise FormatError(
-            f"load: {name} is {kind}, not a safetensors file. pappus.load reads what pappus.save (or another writer of "
-            "safetensors) wrote; convert a PyTorch file where PyTorch is installed: "
-            "safetensors.torch.save_file(torch.load(path, weights_only=True), new_path)"
+            f"load: {name} is {kind}. pappus.load reads safetensors files and PyTorch's checkpoints (.pt, .pth)"
         )
     length = int.from_bytes(first, "little")
     expected = "expected a safetensors file: 8 bytes of length, a JSON header, then the tensors"
@@ -267,10 +296,6 @@ def _header(file: Any, name: Any, size: int) -> tuple[dict[str, Any], int]:
 
 def _foreign(first: bytes) -> str | None:
     """Well-known formats by their first bytes."""
-    if first[:4] == b"PK\x03\x04":
-        return "a zip archive (as PyTorch's .pt and .pth files and numpy's .npz are)"
-    if first[:1] == b"\x80" and first[1:2] in b"\x02\x03\x04\x05":
-        return "a Python pickle (as old .pt and .pth files are)"
     if first[:6] == b"\x93NUMPY":
         return "a numpy .npy file"
     if first[:4] == b"GGUF":

@@ -23,15 +23,16 @@ if TYPE_CHECKING:
     from pappus import optim as optim
     from pappus import random as random
     from pappus import runtime as runtime
+    from pappus import serialization as serialization
     from pappus import utils as utils
     from pappus.frontend.autograd import enable_grad as enable_grad
     from pappus.frontend.autograd import inference_mode as inference_mode
     from pappus.frontend.autograd import no_grad as no_grad
     from pappus.frontend.dtypes import DType as DType
+    from pappus.frontend.errors import FormatError as FormatError
     from pappus.frontend.nn.parameter import Parameter as Parameter
     from pappus.frontend.random import Generator as Generator
     from pappus.frontend.random import manual_seed as manual_seed
-    from pappus.frontend.serialize import FormatError as FormatError
     from pappus.frontend.serialize import load as load
     from pappus.frontend.serialize import save as save
     from pappus.frontend.tensor import Device

@@ -10,7 +10,8 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "autograd", "cli", "cuda", "export", "frontend", "linalg", "nn", "optim", "quantize", "random", "runtime", "utils",
+    "autograd", "cli", "cuda", "export", "frontend", "linalg", "nn", "optim", "quantize", "random", "runtime",
+    "serialization", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)

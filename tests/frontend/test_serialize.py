@@ -394,11 +394,11 @@ def test_mutants_are_read_or_refused(tmp_path):
 def test_other_formats_are_named(tmp_path):
     pickled = tmp_path / "old.pth"
     pickled.write_bytes(pickle.dumps({"weight": [1.0]}))
-    with pytest.raises(pp.FormatError, match=r"old\.pth is a Python pickle .*\.pth.*safetensors\.torch\.save_file"):
+    with pytest.raises(pp.FormatError, match=r"old\.pth is a Python pickle, not a file that torch\.save wrote"):
         pp.load(pickled)
     with zipfile.ZipFile(tmp_path / "new.pt", "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
-    with pytest.raises(pp.FormatError, match=r"new\.pt is a zip archive .*PyTorch"):
+    with pytest.raises(pp.FormatError, match=r"new\.pt is damaged or no PyTorch checkpoint: instruction"):
         pp.load(tmp_path / "new.pt")
     np.save(tmp_path / "x.npy", np.ones(3))
     with pytest.raises(pp.FormatError, match=r"\.npy file"):
