@@ -98,6 +98,7 @@ class CaptureMode(Mode):
             twin = self.graph.add(
                 node.op, (now, *node.args[1:]), node.attrs, [(value.dtype, value.shape)], node.location, node.module
             )
+            self.recorded.add(twin)
             self.regenerated[(value, now)] = twin.output
         return self.regenerated[(value, now)]
 
@@ -123,7 +124,7 @@ class CaptureMode(Mode):
             op.name, values, dict(attrs), [(s.dtype, tuple(s.shape)) for s in results], location, self.module()
         )
         self.recorded.add(node)
-        tensors = [Tensor._from_data(SymbolicArray(v.shape, v.dtype, v)) for v in node.outputs]
+        tensors = [_tensor(v) for v in node.outputs]
         return tuple(tensors) if op.multi else tensors[0]
 
     def assign(self, target: Tensor, value: Tensor) -> None:
@@ -164,17 +165,10 @@ class CaptureMode(Mode):
 
     def _through_view(self, node: Node, base: Value, new: Value) -> Value:
         """The base tensor after its view (made by `node`) became `new`."""
-        if node.op == "alias":
-            return new
-        if node.op == "view":
-            return self._record("view", (new,), {"shape": base.shape}, base.dtype, base.shape)
-        if node.op == "permute":
-            dims = [d % len(base.shape) for d in node.attrs["dims"]]
-            inverse = tuple(dims.index(i) for i in range(len(dims)))
-            return self._record("permute", (new,), {"dims": inverse}, base.dtype, base.shape)
-        if node.op == "slice":
-            attrs = {k: node.attrs[k] for k in ("dim", "start", "end", "step")}
-            return self._record("slice_scatter", (base, new), attrs, base.dtype, base.shape)
+        write = OPS[node.op].write
+        if write is not None:
+            with self:
+                return self.value_of(write(_tensor(base), _tensor(new), **node.attrs))
         raise CaptureError(
             f"{user_location()}: an in-place change through {node.op} (made at {node.location}) cannot be captured; "
             "write to the tensor itself, or to a slice of it"
@@ -260,6 +254,13 @@ class CaptureMode(Mode):
         graph.output_names = [name for name, _ in finals]
         graph.guards = list(self.env.guards)
         return graph
+
+
+def _tensor(value: Value) -> Tensor:
+    if value.is_constant and value.tensor is not None:
+        constant: Tensor = value.tensor
+        return constant
+    return Tensor._from_data(SymbolicArray(value.shape, value.dtype, value))
 
 
 def make_state_read(graph: Graph, value: Value, name: str) -> None:

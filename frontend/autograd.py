@@ -17,7 +17,7 @@ import numpy as np
 from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
 from .source import user_location
 from .symbolic import SymbolicArray
-from .tape import Ghost, Node, caller, line_of, state
+from .tape import Ghost, Node, caller, history_of, line_of, state
 from .tensor import Tensor
 
 __all__ = [
@@ -170,6 +170,7 @@ def _seed(output: Tensor, gradient: Tensor | None, what: str) -> Tensor:
 
 def _require(output: Tensor, what: str) -> None:
     if output._requires_grad:
+        history_of(output)
         return
     if not isinstance(output, Tensor):
         raise ArgumentError(f"{what}: expected a Tensor, got {type(output).__name__}")

@@ -139,6 +139,7 @@ def _without_tape(result: Tensor, outside: Sequence[Tensor]) -> Tensor:
     for tensor in outside:
         if np.may_share_memory(tensor._data, result._data):
             out._base = tensor if tensor._base is None else tensor._base
+            out._made, out._seen = "checkpoint.apply", out._base._node
             out._storage = tensor._storage
     return out
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from . import dtypes
 from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
-from .inplace import assign
+from .inplace import assign, show
 from .schema import REQUIRED, check_call, compile_front, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
-from .tape import Ghost, Node, Storage, caller, state
+from .tape import Ghost, Node, Storage, caller, history_of, state
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -163,12 +163,8 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     out._data = found if type(found) is np.ndarray else np.asarray(found)
     if op.view:
         base = args[0]
-        if np.may_share_memory(out._data, base._data):
-            storage = base._storage
-            if storage is None:
-                storage = base._storage = Storage()
-            out._storage = storage
-            out._base = base if base._base is None else base._base
+        if np.may_share_memory(out._data, base._data) or not out._data.size:
+            show(base, out, op, attrs)
     if state.grad and op.differentiable:
         for arg in args:
             if arg is not None and (type(arg) is list or arg._requires_grad):
@@ -276,9 +272,9 @@ def _keep(arg: Tensor | None, wanted: bool, edges: list[Any], versions: list[int
         edges.append(None)
         versions.append(-1)
         return None
-    node = arg._node
     if arg._requires_grad:
-        edges.append((node, arg._index) if node is not None else (arg, 0))
+        node = arg._node if arg._base is None else history_of(arg)
+        edges.append((arg, 0) if node is None else (node, arg._index))
     else:
         edges.append(None)
     if wanted:
@@ -286,6 +282,19 @@ def _keep(arg: Tensor | None, wanted: bool, edges: list[Any], versions: list[int
         versions.append(0 if storage is None else storage.version)
         return arg
     versions.append(-1)
+    return ghost_of(arg)
+
+
+def edge_of(arg: Tensor) -> tuple[Any, int] | None:
+    """Where a gradient of `arg` goes: (node, number of its result), (leaf, 0), or None if none is wanted."""
+    if not arg._requires_grad:
+        return None
+    node = arg._node if arg._base is None else history_of(arg)
+    return (arg, 0) if node is None else (node, arg._index)
+
+
+def ghost_of(arg: Tensor) -> Ghost:
+    """The shape and type of `arg`, and whether it requires grad."""
     return Ghost(arg._data.shape, arg.dtype, arg._requires_grad)
 
 

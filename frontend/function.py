@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+from .dispatch import edge_of, ghost_of
 from .errors import ArgumentError, AutogradError, InplaceError
+from .inplace import adopt, check_write
 from .source import user_location
 from .tape import Ghost, Node, Storage, caller, line_of, state
 from .tensor import Tensor
@@ -131,9 +133,8 @@ class FunctionNode(Node):
             if not isinstance(arg, Tensor):
                 self.ghosts.append(None)
                 continue
-            self.ghosts.append(Ghost(arg._data.shape, arg.dtype, arg._requires_grad))
-            source = (arg, 0) if arg._node is None else (arg._node, arg._index)
-            edges.append(source if arg._requires_grad else None)
+            self.ghosts.append(ghost_of(arg))
+            edges.append(edge_of(arg))
         super().__init__(_Named(name), (), {}, edges, [])
         self.backward = backward
         self.ctx = ctx
@@ -143,6 +144,10 @@ class FunctionNode(Node):
     def name(self) -> str:
         """The class's name and "Backward"."""
         return f"{self.op.name}Backward"
+
+    def operands(self) -> list[Any]:
+        """The shape and type of each tensor argument."""
+        return [ghost for ghost in self.ghosts if ghost is not None]
 
     def free(self, place: Any) -> None:
         """Drop what was saved."""
@@ -259,10 +264,8 @@ def _check_dirty(name: str, ctx: FunctionCtx, outs: list[Any], args: Sequence[An
             raise AutogradError(f"{name}: a tensor marked dirty is no argument of forward").at(None, user_location())
         if not any(tensor is out for out in outs):
             raise AutogradError(f"{name}: an argument marked dirty must also be returned").at(None, user_location())
-        leaf = tensor._requires_grad and tensor._node is None
-        if state.grad and (leaf or tensor._base is not None):
-            kind = "a leaf tensor that requires grad" if leaf else "a view"
-            raise InplaceError(f"{name}: {kind} cannot be changed in place; clone() it first").at(None, user_location())
+        if state.grad:
+            check_write(tensor, name)
 
 
 def _attach(node: FunctionNode, ctx: FunctionCtx, outs: list[Any]) -> list[Any]:
@@ -284,7 +287,12 @@ def _attach(node: FunctionNode, ctx: FunctionCtx, outs: list[Any]) -> list[Any]:
         node.given.append((out._data.shape, out.dtype))
         node.differentiable.append(not constant)
         if not constant:
-            out._requires_grad, out._node, out._index = True, node, index
+            if dirty:
+                adopt(out, node, index, node.op.name)
+            else:
+                out._requires_grad, out._node, out._index = True, node, index
+        if not dirty and out._base is not None:
+            out._made, out._seen = f"{node.op.name}.apply", out._base._node
         made.append(out)
     ctx._saved = [None if t is None else _Saved(t, own.get(id(t))) for t in ctx._to_save]
     ctx._to_save = ()

@@ -10,7 +10,6 @@ import numpy as np
 from .errors import ArgumentError, DimError
 from .inplace import assign
 from .symbolic import SymInt
-from .tape import state
 from .tensor import Tensor
 
 __all__ = ["get_item", "set_item"]
@@ -118,7 +117,7 @@ def get_item(x: Tensor, index: Any) -> Tensor:
 
 
 def set_item(x: Tensor, index: Any, value: Any) -> None:
-    """`x[index] = value`: writes into x's memory; with gradients on, x takes over the history of the result."""
+    """`x[index] = value`: writes into x's memory through a view of it, so that x's history has the change."""
     from . import ops
 
     if not isinstance(value, Tensor):
@@ -126,28 +125,17 @@ def set_item(x: Tensor, index: Any, value: Any) -> None:
     elif value.dtype is not x.dtype:
         value = ops.to_dtype(value, x.dtype)
     items = _normalise(x, index)
-    tracked = state.grad and (x._requires_grad or value._requires_grad)
     if len(items) == 1 and isinstance(items[0], Tensor) and items[0].dtype.category == 0 and value.ndim == 0:
         mask = items[0]
         while mask.ndim < x.ndim:
             mask = ops.unsqueeze(mask, -1)
-        assign(x, ops.where(mask, value, x), "__setitem__")
+        assign(x, ops.where(mask, value, x), "__setitem__", update=True)
         return
-    if not tracked:
-        target, advanced = _basic(x, items)
-        if any(a is not None for a in advanced):
-            assign(target, ops.index_put(target, advanced, value), "__setitem__")
-        else:
-            assign(target, _shaped(value, target), "__setitem__")
-        return
-    # Positions of the chosen elements in x: numbers written there by one index_put, whatever the index was.
-    positions, advanced = _basic(ops.arange(x.shape.numel()).view(x.shape), items)
+    target, advanced = _basic(x, items)
     if any(a is not None for a in advanced):
-        positions = ops.index(positions, advanced)
-    flat = ops.index_put(
-        ops.view(x, (-1,)), [ops.reshape(positions, (-1,))], ops.reshape(_shaped(value, positions), (-1,))
-    )
-    assign(x, ops.view(flat, x.shape), "__setitem__")
+        assign(target, ops.index_put(target, advanced, value), "__setitem__", update=True)
+    else:
+        assign(target, _shaped(value, target), "__setitem__")
 
 
 def _shaped(value: Tensor, target: Tensor) -> Tensor:

@@ -1,45 +1,223 @@
-"""In-place writes: `assign` is the only way the elements of a tensor change.
+"""In-place writes and views: `assign` is the only way the elements of a tensor change.
 
 Like an operator call it goes to the innermost `Mode` of the thread, or, when there is none, is done here: check that no
-gradient is lost, write, count the change.
+gradient is lost, write, count the change, and give the tensor its new history.
+
+A view knows its base and the recipe that shows it: the view operators that lead from the base to it. A write through a
+view is a change of the base: the base's new node (`CopySlices`) sends a gradient to what the base was, zero where the
+view lies, and the view's part of it to what was written. Every view of that base, older or newer, then gets its node
+anew by its recipe, when somebody first asks for it.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from .errors import InplaceError, ShapeError
 from .source import user_location
-from .tape import Storage, caller, state
+from .tape import Node, Storage, caller, history_of, line_of, refresh, state
 from .tensor import Tensor
 
-__all__ = ["assign", "check_assign", "eager_assign", "touch"]
+if TYPE_CHECKING:
+    from .opdef import OpDef
+
+__all__ = ["adopt", "assign", "check_write", "eager_assign", "part_of_many", "show", "touch", "written"]
+
+Recipe = tuple[Any, "OpDef", dict[str, Any]]  # (the operand's own recipe or None, view operator, attributes)
 
 
-def assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
+# -- views ----------------------------------------------------------------------------------------
+
+
+def show(base: Tensor, out: Tensor, op: OpDef, attrs: dict[str, Any]) -> None:
+    """Note that `out`, which `op` made, shows the memory of `base`."""
+    storage = base._storage
+    if storage is None:
+        storage = base._storage = Storage()
+    out._storage = storage
+    out._recipe = (base._recipe, op, attrs)
+    root = base if base._base is None else base._base
+    out._base = root
+    if root._node is not None:
+        out._seen = root._node
+    if not state.grad:
+        out._made = "no_grad"
+    elif base._made is not None:
+        out._made = base._made
+    if not root._requires_grad or not state.grad:
+        _watch(storage, out)
+
+
+def _watch(storage: Storage, view: Tensor) -> None:
+    """Remember a view that does not require grad though a write may give its base a history: then it will."""
+    views = storage.views
+    if views is None:
+        storage.views = [weakref.ref(view)]
+        return
+    views.append(weakref.ref(view))
+    if len(views) >= storage.sweep:
+        views[:] = [ref for ref in views if ref() is not None]
+        storage.sweep = 2 * len(views) + 8
+
+
+def part_of_many(parts: Iterable[Tensor], by: str) -> tuple[Tensor, ...]:
+    """Mark the results of a function that returns several views: writing to one of them loses gradients in PyTorch,
+    and is refused."""
+    found = tuple(parts)
+    for part in found:
+        if part._base is not None and part._made is None:
+            part._made = by
+    return found
+
+
+def _steps(view: Tensor) -> list[tuple[OpDef, dict[str, Any]]]:
+    """The view operators that lead from the base to `view`, first to last."""
+    found: list[tuple[OpDef, dict[str, Any]]] = []
+    recipe = view._recipe
+    while recipe is not None:
+        recipe, op, attrs = recipe[0], recipe[1], recipe[2]
+        found.append((op, attrs))
+    return found[::-1]
+
+
+def _shown(base: Tensor, steps: Iterable[tuple[OpDef, dict[str, Any]]]) -> Tensor:
+    from .dispatch import call
+
+    for op, attrs in steps:
+        base = call(op, (base,), attrs)
+    return base
+
+
+def written(base: Tensor, new: Tensor, steps: list[tuple[OpDef, dict[str, Any]]]) -> Tensor:
+    """What `base` is once the view that `steps` show of it has become `new`; in operators, out of place."""
+    if all(op.write is not None for op, _ in steps):
+        wholes = [base]
+        for step in steps[:-1]:
+            wholes.append(_shown(wholes[-1], [step]))
+        for (op, attrs), whole in zip(reversed(steps), reversed(wholes[: len(steps)]), strict=True):
+            new = op.write(whole, new, **attrs)
+        return new
+    from . import ops
+
+    shape = tuple(base.shape)
+    positions = _shown(ops.view(ops.arange(base.shape.numel()), shape), steps)
+    flat = ops.index_put(ops.view(base, (-1,)), [ops.view(positions, (-1,))], ops.view(new, (-1,)))
+    return ops.view(flat, shape)  # type: ignore[no-any-return]
+
+
+def _refresh(view: Tensor) -> None:
+    """Derive the node of a view anew: its base's history was replaced since it was made."""
+    base: Tensor = view._base  # type: ignore[assignment]
+    if view._made is not None:
+        raise InplaceError(
+            f"{_origin(view._made)}, and its base, or another view of its base, was then changed in place with grad "
+            f"mode enabled (by {_last_write(base)}), so its gradient cannot be told. Make the view again after the "
+            "change, or use the out-of-place operator there"
+        ).at(None, user_location())
+    saved = state.grad, state.mode
+    state.grad, state.mode = True, None
+    try:
+        twin = _shown(base, _steps(view))
+    finally:
+        state.grad, state.mode = saved
+    view._seen = base._node
+    _set_history(view, twin._node, twin._index)
+
+
+refresh.append(_refresh)
+
+
+def _origin(made: str) -> str:
+    if made == "no_grad":
+        return "a view was created in no_grad mode"
+    if made.endswith(".apply"):
+        return f"a view was created inside {made}, whose own gradient a change would override"
+    return f"this tensor is one of several views that {made}() returned together"
+
+
+def _way_out(made: str) -> str:
+    if made == "no_grad":
+        return "make the view and the change both inside no_grad (not tracked) or both outside (tracked)"
+    if made.endswith(".apply"):
+        return "clone() the result first"
+    return "use the out-of-place operator, or take the part by index (x[i], x[a:b]) and change that"
+
+
+def _last_write(tensor: Tensor) -> str:
+    storage = tensor._storage
+    return "an in-place operator" if storage is None else f"{storage.by}() at {line_of(storage.place)}"
+
+
+def _set_history(tensor: Tensor, node: Node | None, index: int) -> None:
+    tensor._node, tensor._index, tensor._requires_grad = node, index, True
+    if tensor._retain is not None:  # retain_grad() is about the tensor as it is now
+        tensor._retain.remove()
+        tensor._retain = None
+        tensor.retain_grad()
+
+
+# -- writes ---------------------------------------------------------------------------------------
+
+
+def assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool = False) -> None:
     """Write the elements of `value` into the memory of `target`: the only way a tensor changes.
 
-    `value` has the shape and type of `target`. With grad mode on, `target` takes over the history of `value`.
-    Raises InplaceError where that would lose a gradient: on a leaf that requires grad, and on a view.
+    `value` has the shape and type of `target`. With grad mode on, `target` takes over the history of `value`; where it
+    is a view, so does its part of the base, and every other view of that sees it. Raises InplaceError where that would
+    lose a gradient: on a leaf that requires grad or a view of one, on one of several views made together, and on a view
+    made under no_grad. `update` says that the value was computed from the target itself, for this write: its history
+    then stands for the target's, which else is kept and gets a gradient of zero.
     """
     level = state.mode
     if level is not None:
         level.run(level.mode.assign, target, value)
     else:
-        eager_assign(target, value, by)
+        eager_assign(target, value, by, update)
 
 
-def eager_assign(target: Tensor, value: Tensor, by: str = "copy_") -> None:
+def eager_assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool = False) -> None:
     """`assign` without modes."""
-    check_assign(target, value, by)
+    if target._data.shape != value._data.shape:
+        raise ShapeError(
+            f"{by}: the result has shape {list(value.shape)}, which does not fit in place into {list(target.shape)}; "
+            "use the out-of-place operator"
+        ).at(by, user_location())
+    tracked = state.grad and (
+        target._requires_grad or value._requires_grad or (target._base is not None and target._base._requires_grad)
+    )
+    if tracked and target.dtype.is_floating_point:
+        check_write(target, by)
     array = target._data
     if not array.flags.writeable:
-        raise InplaceError(
-            f"{by}: several elements of this tensor share one memory location (it was made by expand, or wraps a "
-            "read-only array); call .clone() first"
-        ).at(by, user_location())
+        _make_writeable(array, by)
     array[...] = value._data
     touch(target, by)
+    if not tracked:
+        return
+    if update and target._base is None and value._requires_grad and value._node is not None:
+        adopt(target, value._node, value._index, by)
+    else:
+        node = CopySlices(target, value, by)
+        adopt(target, node, 0, by, whole=True)
+
+
+def _make_writeable(array: Any, by: str) -> None:
+    """Let a part of an expanded tensor be written if no two of its elements share a location; raise otherwise."""
+    repeated = any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    if not repeated:
+        try:
+            array.flags.writeable = True
+            return
+        except ValueError:
+            pass
+    reason = (
+        "several elements of this tensor share one memory location (it was made by expand)"
+        if repeated
+        else "this tensor wraps a read-only array"
+    )
+    raise InplaceError(f"{by}: {reason}; call .clone() first").at(by, user_location())
 
 
 def touch(target: Tensor, by: str) -> None:
@@ -52,35 +230,98 @@ def touch(target: Tensor, by: str) -> None:
     storage.place = caller()
 
 
-def check_assign(target: Tensor, value: Tensor, by: str) -> None:
-    """Refuse in-place writes that would lose a gradient; let `target` take over the history of `value`."""
-    if target._data.shape != value._data.shape:
-        raise ShapeError(
-            f"{by}: the result has shape {list(value.shape)}, which does not fit in place into {list(target.shape)}; "
-            "use the out-of-place operator"
-        ).at(by, user_location())
-    if not state.grad or not (target._requires_grad or value._requires_grad):
-        return
-    if target._requires_grad and target._node is None:
+def check_write(target: Tensor, by: str) -> None:
+    """Refuse a write, in grad mode, that would lose a gradient."""
+    base = target._base
+    if target._requires_grad and (target._node is None if base is None else history_of(target) is None):
+        kind = "a leaf tensor" if base is None else "a view of a leaf tensor"
         raise InplaceError(
-            f"{by}: a leaf tensor that requires grad cannot be changed in place, its gradient would belong to the old "
+            f"{by}: {kind} that requires grad cannot be changed in place, its gradient would belong to the old "
             "numbers; do it under `with pp.no_grad():`, or use the out-of-place operator"
         ).at(by, user_location())
-    if target._base is not None:
-        base = target._base
-        kind = "a leaf that requires grad" if base._requires_grad and base._node is None else "another tensor"
+    if base is None:
+        return
+    if base._requires_grad and base._node is None:
         raise InplaceError(
-            f"{by}: this tensor is a view of {kind}, and the gradient cannot follow a change through a view; "
-            "assign by index on the base (base[i] = value), clone() the view first, or use the out-of-place operator"
+            f"{by}: a view of a leaf tensor that requires grad cannot be changed in place, the leaf's gradient would "
+            "belong to the old numbers; do it under `with pp.no_grad():`, or clone() the leaf first"
         ).at(by, user_location())
-    if not value._requires_grad:
-        value = _forgotten(target, value)
-    target._node, target._index, target._requires_grad = value._node, value._index, value._requires_grad
+    if target._made is not None:
+        raise InplaceError(
+            f"{by}: {_origin(target._made)}, and is being changed in place with grad mode enabled; "
+            f"{_way_out(target._made)}"
+        ).at(by, user_location())
 
 
-def _forgotten(target: Tensor, value: Tensor) -> Tensor:
-    """`value` with a history that sends a gradient of zero to what `target` was: it keeps requiring grad, as in
-    PyTorch."""
-    from .opdef import OPS
+def adopt(target: Tensor, node: Node, index: int, by: str, whole: bool = False) -> None:
+    """Give `target`, whose memory has been written, the history `(node, index)`.
 
-    return OPS["where"](Tensor._from_data(np.ones((), np.bool_)), value, target)  # type: ignore[no-any-return]
+    Where it is a view, its base gets a node that has that history in the view's place; with `whole`, `node` is that
+    node of the base already.
+    """
+    base = target._base
+    if base is None:
+        base = target
+    elif not whole:
+        value = Tensor._from_data(target._data, requires_grad=True)
+        value._node, value._index = node, index
+        node, index = CopySlices(target, value, by), 0
+    _set_history(base, node, index)
+    storage = base._storage
+    if storage is not None and storage.views is not None:
+        others = []  # views of detached tensors, which share the storage and no history
+        for ref in storage.views:
+            view = ref()
+            if view is not None and view._base is base:
+                view._requires_grad = True
+            elif view is not None:
+                others.append(ref)
+        storage.views = others or None
+
+
+class _Written:
+    """Stands in the node where an operator would: the name of the in-place operator, for messages."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class CopySlices(Node):
+    """The node of a base after a write to the part of it that a view shows (all of it, if it was written itself).
+
+        base' = base, except recipe(base') = value;   d base = g, zero in the view's place;   d value = recipe(g)
+    """
+
+    __slots__ = ("ghosts", "steps")
+
+    def __init__(self, target: Tensor, value: Tensor, by: str) -> None:
+        from .dispatch import edge_of, ghost_of
+
+        base = target if target._base is None else target._base
+        self.ghosts = [ghost_of(base), ghost_of(value)]
+        edges = [edge_of(base), edge_of(value)]
+        super().__init__(_Written(by), (), {}, edges, [])
+        self.steps = _steps(target)
+        self.place = caller()
+
+    def name(self) -> str:
+        """As PyTorch calls it."""
+        return "CopySlices"
+
+    def operands(self) -> list[Any]:
+        """Shape and type of the base and of what was written."""
+        return list(self.ghosts)
+
+    def gradients(self, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
+        """The gradients of what the base was and of what was written."""
+        from . import ops
+
+        g = slots[0]
+        before, value = self.edges
+        zeros: Callable[[], Tensor] = lambda: ops.full(self.ghosts[1].shape, 0, dtype=g.dtype)  # noqa: E731 - used once
+        return [
+            None if before is None else written(g, zeros(), self.steps),
+            None if value is None else _shown(g, self.steps),
+        ]

@@ -51,8 +51,9 @@ class Sample:
 class OpDef:
     """One operator: its schema, the hooks described in this module, and facts other stages use.
 
-    `view` says that the result shares memory with the first argument; `check` that the shape rule runs before the eager
-    kernel (else only when the kernel fails); `differentiable` is False where a gradient makes no sense; `onnx`,
+    `view` says that the result shares memory with the first argument, and `write(base, new, **attrs)` is then, in
+    operators, what that argument becomes when the result becomes `new`; `check` that the shape rule runs before the
+    eager kernel (else only when the kernel fails); `differentiable` is False where a gradient makes no sense; `onnx`,
     `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
     `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs").
     """
@@ -67,6 +68,7 @@ class OpDef:
         self.decompose: Callable[..., Any] | None = hooks.pop("decompose", None)
         self.samples: Callable[[], Iterable[Sample]] | None = hooks.pop("samples", None)
         self.view: bool = hooks.pop("view", False)
+        self.write: Callable[..., Any] | None = hooks.pop("write", None)
         self.check: bool = hooks.pop("check", True)
         self.differentiable: bool = hooks.pop("differentiable", True)
         self.onnx: Any = hooks.pop("onnx", None)

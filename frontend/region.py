@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .autograd import _run_hooks, node_gradients
-from .function import FunctionNode
 from .symbolic import SymbolicArray
-from .tape import Node, _sequence, state
+from .tape import Node, _sequence, history_of, state
 from .tensor import Tensor
 
 __all__ = ["Key", "Region", "key_of"]
@@ -24,7 +23,8 @@ Key = tuple[int, int]  # the id of a node or leaf, and which result of the node
 
 def key_of(tensor: Tensor) -> Key:
     """What identifies a tensor that requires grad as a source: its node and result number, or itself for a leaf."""
-    return (id(tensor), 0) if tensor._node is None else (id(tensor._node), tensor._index)
+    node = history_of(tensor)
+    return (id(tensor), 0) if node is None else (id(node), tensor._index)
 
 
 class Region:
@@ -57,7 +57,7 @@ class Region:
         for out in outs:
             if not out._requires_grad:
                 continue
-            if self._inside(out._node):
+            if self._inside(history_of(out)):
                 stack.append(out._node)  # type: ignore[arg-type]
             else:
                 found.setdefault(key_of(out), out)
@@ -66,7 +66,7 @@ class Region:
             if node in seen:
                 continue
             seen.add(node)
-            for edge, operand in zip(node.edges, _operands(node), strict=True):
+            for edge, operand in zip(node.edges, node.operands(), strict=True):
                 if edge is None:
                     continue
                 if isinstance(edge[0], Node) and self._inside(edge[0]):
@@ -107,7 +107,7 @@ class Region:
         try:
             for out, seed in zip(outs, seeds, strict=True):
                 if out._requires_grad:
-                    send(out if out._node is None else out._node, out._index, seed)
+                    send(history_of(out) or out, out._index, seed)
             while queue:
                 _, node = heapq.heappop(queue)
                 slots = pending.pop(node)
@@ -123,19 +123,6 @@ class Region:
             return found
         finally:
             state.grad = saved
-
-
-def _operands(node: Node) -> list[Any]:
-    """The tensors or ghosts of a node, one per edge."""
-    if isinstance(node, FunctionNode):
-        return [ghost for ghost in node.ghosts if ghost is not None]
-    flat: list[Any] = []
-    for arg in node.args:
-        if isinstance(arg, list):
-            flat.extend(arg)
-        elif arg is not None:
-            flat.append(arg)
-    return flat
 
 
 def _stand_in(edge: tuple[Any, int], operand: Any) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 
 from .source import _inside, format_location, is_inside
 
-__all__ = ["Ghost", "Node", "State", "Storage", "caller", "line_of", "state"]
+__all__ = ["Ghost", "Node", "State", "Storage", "caller", "history_of", "line_of", "state"]
 
 
 class State(threading.local):
@@ -58,14 +58,20 @@ def line_of(place: Place | None) -> str:
 
 
 class Storage:
-    """What the views of one piece of memory share: how often it was changed in place, and by whom last."""
+    """What the views of one piece of memory share: how often it was changed in place, and by whom last.
 
-    __slots__ = ("by", "place", "version")
+    `views` are weak references to those that would begin to require grad if their base did (see `inplace.show`);
+    `sweep` is their number at which the dead ones are dropped.
+    """
+
+    __slots__ = ("by", "place", "sweep", "version", "views")
 
     def __init__(self) -> None:
         self.version = 0
         self.by = ""
         self.place: Place | None = None
+        self.views: list[Any] | None = None
+        self.sweep = 8
 
 
 class Ghost:
@@ -130,13 +136,23 @@ class Node:
         return line_of(self.place)
 
     def name(self) -> str:
-        """The operator's name, in the style of PyTorch's `grad_fn.name()`."""
-        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward"
+        """The operator's name, in the style of PyTorch's `grad_fn.name()`: `MulBackward0`."""
+        return "".join(part.capitalize() for part in self.op.name.split("_")) + "Backward0"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Where this node's gradients go: `(Node or leaf tensor, output number)` for each operand that wants one."""
         return tuple(edge if edge is not None else (None, 0) for edge in self.edges)
+
+    def operands(self) -> list[Any]:
+        """The tensors or ghosts (None where there is none) that the edges belong to, one per edge."""
+        flat: list[Any] = []
+        for arg in self.args:
+            if isinstance(arg, list):
+                flat.extend(arg)
+            elif arg is not None:
+                flat.append(arg)
+        return flat
 
     def free(self, place: Place | None) -> None:
         """Drop what was saved; a later backward through this node says where the first one was."""
@@ -145,3 +161,18 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()} from {self.op.name} at {self.location}>"
+
+
+def history_of(tensor: Any) -> Node | None:
+    """The node of a tensor, derived anew first where it is a view whose base was written to since.
+
+    Who reads a tensor's `_node` to hang something on it asks here.
+    """
+    base = tensor._base
+    if base is not None and base._node is not tensor._seen and base._node is not None:
+        refresh[0](tensor)
+    node: Node | None = tensor._node
+    return node
+
+
+refresh: list[Any] = []  # inplace's function that derives the node of a view anew: it is above tensors

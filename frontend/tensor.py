@@ -11,7 +11,7 @@ from . import dtypes
 from .dtypes import DType, from_numpy_dtype
 from .errors import ArgumentError, AutogradError, DTypeError
 from .symbolic import SymbolicArray
-from .tape import Node, Storage, state
+from .tape import Node, Storage, history_of, state
 
 __all__ = ["Device", "Size", "Tensor"]
 
@@ -84,12 +84,15 @@ class Tensor:
     _node: Node | None = None
     _index: int = 0
     _storage: Storage | None = None
-    _base: Tensor | None = None
+    _base: Tensor | None = None  # of a view (see inplace): whose memory it shows, by which operators,
+    _recipe: Any = None
+    _seen: Node | None = None  # the base's node that its own is derived from, and what keeps it from being written
+    _made: str | None = None
     _wrapped: bool = False
     _grad: Tensor | None = None
     _hooks: list[Any] | None = None
     _post_hooks: list[Any] | None = None
-    _retain: bool = False
+    _retain: HookHandle | None = None
     _cut: Any = None
     __array_priority__ = 1000
 
@@ -342,7 +345,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if not self._data.shape:
             raise ArgumentError("iteration over a 0-d tensor; use .item()")
-        return iter([self[i] for i in range(self._data.shape[0])])
+        return iter(self.unbind(0))
 
     def __contains__(self, value: Any) -> bool:
         return bool((self == value).any())
@@ -360,7 +363,7 @@ class Tensor:
             raise DTypeError(
                 f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()"
             )
-        if not value and self._node is not None:
+        if not value and history_of(self) is not None:
             raise AutogradError("requires_grad can be switched off only for leaf tensors; use x = x.detach() instead")
         self._requires_grad = bool(value)
 
@@ -372,12 +375,12 @@ class Tensor:
     @property
     def is_leaf(self) -> bool:
         """Whether no recorded operator made this tensor: leaves that require grad get a `.grad`."""
-        return self._node is None
+        return not self._requires_grad or history_of(self) is None
 
     @property
     def grad_fn(self) -> Node | None:
         """The tape node that made this tensor; its `location` is the user's line."""
-        return self._node
+        return history_of(self) if self._requires_grad else None
 
     @property
     def grad(self) -> Tensor | None:
@@ -405,7 +408,7 @@ class Tensor:
     @data.setter
     def data(self, value: Tensor) -> None:
         self._data = value._data
-        self._storage = None
+        self._storage = self._base = self._recipe = None
 
     @property
     def _version(self) -> int:
@@ -418,11 +421,12 @@ class Tensor:
         if storage is None:
             storage = self._storage = Storage()
         out._storage = storage
-        out._base = self if self._base is None else self._base
         return out
 
     def detach_(self) -> Tensor:
-        """Cut this tensor from the tape, in place."""
+        """Cut this tensor from the tape, in place. Raises AutogradError on a view: its base would keep the history."""
+        if self._base is not None and self._requires_grad:
+            raise AutogradError("detach_(): this tensor is a view of another; use x = x.detach() instead")
         self._node, self._requires_grad = None, False
         return self
 
@@ -442,7 +446,7 @@ class Tensor:
         """Keep this non-leaf tensor's gradient in `.grad` too."""
         if not self._requires_grad:
             raise AutogradError("retain_grad() on a tensor that does not require grad; call x.requires_grad_() first")
-        if self._node is not None and not self._retain:
+        if history_of(self) is not None and self._retain is None:
             import weakref
 
             me = weakref.ref(self)
@@ -452,27 +456,27 @@ class Tensor:
                 if target is not None:
                     target._grad = grad if target._grad is None else target._grad + grad
 
-            self._retain = True
-            self.register_hook(keep)
+            self._retain = self.register_hook(keep)
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad()` was called on this non-leaf tensor."""
-        return self._retain
+        return self._retain is not None
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Call `hook(grad)` when this tensor's gradient is complete; what it returns, if not None, replaces the
         gradient."""
         if not self._requires_grad:
             raise AutogradError("register_hook() on a tensor that does not require grad; call x.requires_grad_() first")
-        if self._node is None:
+        node = history_of(self)
+        if node is None:
             if self._hooks is None:
                 self._hooks = []
             hooks = self._hooks
         else:
-            if self._node.hooks is None:
-                self._node.hooks = {}
-            hooks = self._node.hooks.setdefault(self._index, [])
+            if node.hooks is None:
+                node.hooks = {}
+            hooks = node.hooks.setdefault(self._index, [])
         hooks.append(hook)
         return HookHandle(hooks, hook)
 
@@ -497,7 +501,7 @@ class Tensor:
         out = type(self)._from_data(self.__array_data("deepcopy").copy(), self._requires_grad)
         memo[id(self)] = out
         for name, value in self.__dict__.items():
-            if name not in ("_data", "_storage", "_base", "_hooks", "_post_hooks"):
+            if name not in ("_data", "_storage", "_base", "_recipe", "_seen", "_made", "_hooks", "_post_hooks"):
                 out.__dict__[name] = copy.deepcopy(value, memo)
         return out
 

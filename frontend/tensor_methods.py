@@ -16,7 +16,7 @@ from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
 from .inplace import assign
 from .opdef import OPS
-from .tape import state
+from .tape import history_of, state
 from .tensor import Device, Tensor
 
 __all__ = ["install", "write"]
@@ -34,7 +34,7 @@ def write(target: Tensor, value: Tensor, by: str) -> Tensor:
         from . import ops
 
         value = ops.to_dtype(value, target.dtype)
-    assign(target, value, by)
+    assign(target, value, by, update=True)
     return target
 
 
@@ -58,7 +58,7 @@ def _before(x: Tensor, op: Any) -> Tensor:
     if not state.grad or (op is not None and not any(op.keeps)) or x.is_symbolic:
         return x
     old = Tensor._from_data(x._data.copy(), x._requires_grad)
-    old._node, old._index = x._node, x._index
+    old._node, old._index = history_of(x), x._index
     if x._requires_grad and x._node is None:
         return x  # a leaf: the write is refused
     return old

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DimError, ShapeError
+from ..inplace import part_of_many
 from ..opdef import Sample, Spec, operator
 from ..symbolic import SymInt, same_size, sym_eq, sym_max, sym_min
 from ._names import function
@@ -62,6 +63,7 @@ view: Callable[..., Any] = operator(
     shape=lambda x, shape: Spec(resolve_view(x.shape, shape), x.dtype),
     eager=_view_kernel,
     view=True,
+    write=lambda base, new, shape: view(new, tuple(base.shape)),
     check=False,
     vjp=lambda g, _out, _x, shape: (view(g, tuple(_x.shape)),),
     tags=("movement", "varargs"),
@@ -76,18 +78,19 @@ def _permute_dims(dims: Sequence[int], rank: int) -> tuple[int, ...]:
     return found
 
 
-def _permute_vjp(g: Any, _out: Any, _x: Any, dims: Any) -> Any:
+def _permute_back(_base: Any, new: Any, dims: Any) -> Any:
     rank = len(dims)
     order = [0] * rank
     for at, d in enumerate(dims):
         order[d % rank] = at
-    return (permute(g, tuple(order)),)
+    return permute(new, tuple(order))
 
 
 permute = operator(
     "permute(Tensor self, int[] dims) -> Tensor", "The dimensions in another order.",
     shape=lambda x, dims: Spec(tuple(x.shape[d] for d in _permute_dims(dims, len(x.shape))), x.dtype),
-    eager=lambda xp, x, dims: x.transpose(dims), view=True, check=False, vjp=_permute_vjp, tags=("movement", "varargs"),
+    eager=lambda xp, x, dims: x.transpose(dims), view=True, write=_permute_back, check=False,
+    vjp=lambda g, _out, _x, dims: (_permute_back(_x, g, dims),), tags=("movement", "varargs"),
     samples=lambda: [Sample((floats(2, 3, 4), (2, 0, 1))), Sample((floats(2, 3), (-1, 0)))],
 )  # fmt: skip
 
@@ -175,10 +178,17 @@ def _spread(g: Any, dim: int, first: Any, count: Any, step: Any, size: Any) -> A
     return constant_pad_nd(g, [0, 0] * (rank - dim - 1) + [first, after])
 
 
+def _slice_write(base: Any, new: Any, dim: Any, start: Any, end: Any, step: Any) -> Any:
+    from .update import slice_scatter
+
+    return slice_scatter(base, new, dim, start, end, step)
+
+
 slice_ = operator(
     "slice(Tensor self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor",
     "Elements start, start + step ... before end, along one dimension.",
-    shape=_slice_shape, eager=_slice_kernel, view=True, check=False, vjp=_slice_vjp, tags=("movement",),
+    shape=_slice_shape, eager=_slice_kernel, view=True, write=_slice_write, check=False, vjp=_slice_vjp,
+    tags=("movement",),
     samples=lambda: [
         Sample((floats(2, 5), 1, 1, 4)), Sample((floats(5, 2), 0, -4, -1, 2)), Sample((floats(5), 0, 1, None, 3)),
         Sample((floats(2, 3), -1, 0, 100)),
@@ -309,6 +319,7 @@ alias = operator(
     shape=lambda x: Spec(tuple(x.shape), x.dtype),
     eager=lambda xp, x: x[...],
     view=True,
+    write=lambda base, new: new,
     check=False,
     vjp=lambda g, _out, _x: (g,),
     samples=lambda: [Sample((floats(2),))],
@@ -580,7 +591,7 @@ def split(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
             raise ArgumentError(f"split: split_size must be positive, got {split_size}")
         count = int((size + split_size - 1) // split_size) if not (type(size) is int and size == 0) else 1
         ends = [min((i + 1) * split_size, size) for i in range(count)]
-        return tuple(slice_(self, dim, i * split_size, end) for i, end in enumerate(ends))
+        return part_of_many((slice_(self, dim, i * split_size, end) for i, end in enumerate(ends)), "split")
     sizes = list(split_size)
     total: Any = 0
     parts = []
@@ -589,7 +600,7 @@ def split(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
         total = total + n
     if not sym_eq(total, size):
         raise ShapeError(f"split: sizes {sizes} add up to {total}, dimension {dim} has {size}")
-    return tuple(parts)
+    return part_of_many(parts, "split")
 
 
 @function(method=True)
@@ -607,7 +618,7 @@ def chunk(self: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
 @function(method=True)
 def unbind(self: Any, dim: int = 0) -> tuple[Any, ...]:
     """The slices along a dimension, which disappears."""
-    return tuple(select(self, dim, i) for i in range(self.shape[dim]))
+    return part_of_many((select(self, dim, i) for i in range(self.shape[dim])), "unbind")
 
 
 @function(method=True)

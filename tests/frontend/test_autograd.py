@@ -478,16 +478,6 @@ def test_in_place_on_a_leaf_is_refused() -> None:
     assert x.tolist() == [2.0] and x.requires_grad and x.is_leaf
 
 
-def test_in_place_on_a_view_is_refused_with_the_way_out() -> None:
-    y = leaf(1.0, 2.0) * 1
-    for change in (lambda: y[0].add_(1), lambda: y.view(2, 1).mul_(2)):
-        with pytest.raises(pp.InplaceError, match=r"view.*base\[i\] = value.*clone\(\)"):
-            change()
-    base = pp.zeros(3)
-    with pytest.raises(pp.InplaceError, match="view"):
-        base[:1].copy_(leaf(1.0))
-    base[:1] = leaf(1.0)
-    assert base.requires_grad
 
 
 @pytest.mark.parametrize(
@@ -566,14 +556,14 @@ def test_every_node_knows_its_line() -> None:
     x = leaf(1.0)
     y = x * 2
     line = here(-1)
-    assert y.grad_fn.location.endswith(line) and y.grad_fn.name() == "MulBackward"
+    assert y.grad_fn.location.endswith(line) and y.grad_fn.name() == "MulBackward0"
     z = pp.nn.functional.softmax(
         y,
         -1,
     )
     assert f"test_autograd.py:{int(line.split(':')[1]) + 3}" in z.grad_fn.location
     assert z.grad_fn.next_functions[0][0] is y.grad_fn
-    assert "MulBackward" in repr(y.grad_fn) and line in repr(y.grad_fn)
+    assert "MulBackward0" in repr(y.grad_fn) and line in repr(y.grad_fn)
 
 
 def test_the_line_of_a_module_is_the_users() -> None:
