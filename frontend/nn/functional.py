@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,8 @@ from pappus.frontend.autograd import no_grad
 from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
 from pappus.frontend.inplace import assign
-from pappus.frontend.nn import functional_loss, functional_pool
+from pappus.frontend.nn import functional_image, functional_loss, functional_pool
+from pappus.frontend.nn.functional_image import *  # noqa: F403
 from pappus.frontend.nn.functional_loss import *  # noqa: F403
 from pappus.frontend.nn.functional_pool import *  # noqa: F403
 
@@ -30,11 +30,11 @@ __all__ = [
     "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
     "conv_transpose3d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding",
     "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
-    "interpolate", "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "normalize",
-    "one_hot", "pad", "pixel_shuffle", "pixel_unshuffle", "prelu", "relu", "relu6", "rms_norm",
-    "scaled_dot_product_attention", "selu", "sigmoid", "silu", "softmax", "softmin", "softplus", "softshrink",
-    "softsign", "tanh", "tanhshrink", "threshold",
+    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "normalize",
+    "one_hot", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
+__all__ += functional_image.__all__
 __all__ += functional_loss.__all__
 __all__ += functional_pool.__all__
 
@@ -220,103 +220,6 @@ def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -
     a = ops.norm(x1, 2.0, dim, keepdim=True).clamp(min=eps)
     b = ops.norm(x2, 2.0, dim, keepdim=True).clamp(min=eps)
     return ((x1 / a) * (x2 / b)).sum(dim)  # type: ignore[no-any-return]
-
-
-# -- resizing and padding -----------------------------------------------------------------------
-
-
-def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
-    """(*, C r^2, H, W) to (*, C, H r, W r): channels become pixels."""
-    return ops.pixel_shuffle(input, upscale_factor)  # type: ignore[no-any-return]
-
-
-def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
-    """(*, C, H r, W r) to (*, C r^2, H, W): pixels become channels."""
-    return ops.pixel_unshuffle(input, downscale_factor)  # type: ignore[no-any-return]
-
-
-def interpolate(
-    input: Tensor, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None, antialias: bool = False,
-) -> Tensor:  # fmt: skip
-    """Resize (N, C, L) or (N, C, H, W) to `size` or by `scale_factor`; modes nearest, linear and bilinear.
-
-    >>> import pappus as pp
-    >>> interpolate(pp.ones(1, 1, 2, 3), scale_factor=2).shape
-    pappus.Size([1, 1, 4, 6])
-    """
-    spatial = input.ndim - 2
-    if spatial not in (1, 2):
-        raise ShapeError(f"interpolate: expected 3D (N, C, L) or 4D (N, C, H, W) input, got {input.ndim}D")
-    if mode not in ("nearest", "linear", "bilinear") or antialias:
-        what = "antialias=True" if antialias else f"mode {mode!r}"
-        raise ArgumentError(f"interpolate: {what} is not supported; use 'nearest', 'linear' (3D) or 'bilinear' (4D)")
-    if (mode == "bilinear" and spatial != 2) or (mode == "linear" and spatial != 1):
-        raise ArgumentError(f"interpolate: mode {mode!r} does not apply to {input.ndim}D input")
-    if (size is None) == (scale_factor is None):
-        raise ValueError("interpolate: only one of size or scale_factor should be defined")
-    if align_corners is not None and mode == "nearest":
-        raise ValueError("interpolate: align_corners applies only to linear and bilinear")
-    scales: tuple[Any, ...] = (None, None)
-    if size is not None:
-        sizes = tuple(size) if isinstance(size, (tuple, list)) else (size,) * spatial
-    else:
-        factors = tuple(scale_factor) if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * spatial
-        sizes = tuple(_scaled(n, f) for n, f in zip(input.shape[2:], factors, strict=True))
-        if not recompute_scale_factor and not all(float(f).is_integer() for f in factors):
-            scales = tuple(float(f) for f in factors)
-    if len(sizes) != spatial:
-        raise ValueError(f"interpolate: {spatial} spatial dimensions need {spatial} sizes, got {list(sizes)}")
-    x = input if spatial == 2 else input.unsqueeze(2)
-    if spatial == 1:
-        sizes, scales = (1, *sizes), (None, scales[0])
-    if mode == "nearest":
-        out = ops.upsample_nearest2d(x, sizes, *scales)
-    else:
-        out = ops.upsample_bilinear2d(x, sizes, bool(align_corners), *scales)
-    return out if spatial == 2 else out.squeeze(2)  # type: ignore[no-any-return]
-
-
-def _scaled(size: Any, factor: float) -> Any:
-    return size * int(factor) if float(factor).is_integer() else math.floor(size * factor)
-
-
-def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
-    """Add elements around the last dimensions: pad = (left, right, top, bottom, ...), starting with the last dimension.
-
-    Modes: constant (`value`, by default 0), reflect, replicate and circular; negative numbers crop (constant only).
-    """
-    if mode == "constant":
-        return ops.constant_pad_nd(input, tuple(pad), 0 if value is None else value)  # type: ignore[no-any-return]
-    if mode not in ("reflect", "replicate", "circular"):
-        raise ArgumentError(f"pad: unknown mode {mode!r}; use constant, reflect, replicate or circular")
-    if len(pad) % 2 or len(pad) // 2 > input.ndim:
-        raise ArgumentError(f"pad: expected pairs of numbers for at most {input.ndim} dimensions, got {list(pad)}")
-    out = input
-    for i in range(len(pad) // 2):
-        out = _pad_one(out, out.ndim - 1 - i, pad[2 * i], pad[2 * i + 1], mode)
-    return out
-
-
-def _pad_one(x: Tensor, dim: int, before: int, after: int, mode: str) -> Tensor:
-    size = x.shape[dim]
-    limit = {"reflect": size - 1, "circular": size}.get(mode)
-    if limit is not None and max(before, after) > limit:
-        raise ShapeError(
-            f"pad: {mode} padding ({before}, {after}) must not exceed {limit} for dimension {dim} of size {size}"
-        )
-    parts: list[Tensor | None] = []
-    for count, left in ((before, True), (after, False)):
-        if not count:
-            parts.append(None)
-        elif mode == "replicate":
-            edge = x.narrow(dim, 0 if left else size - 1, 1)
-            parts.append(edge.expand(*(count if d == dim else -1 for d in range(x.ndim))))
-        elif mode == "reflect":
-            parts.append(x.narrow(dim, 1 if left else size - 1 - count, count).flip((dim,)))
-        else:
-            parts.append(x.narrow(dim, size - count if left else 0, count))
-    return ops.cat([p for p in (parts[0], x, parts[1]) if p is not None], dim)  # type: ignore[no-any-return]
 
 
 # -- norms and dropout --------------------------------------------------------------------------

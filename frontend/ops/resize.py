@@ -1,7 +1,8 @@
-"""Changing the resolution of images: nearest and bilinear interpolation, and pixel shuffling.
+"""Changing the resolution of images and volumes: interpolation and pixel shuffling.
 
 Interpolation is separable and linear, out = R_h @ x @ R_w^T with one small matrix per dimension. The forward kernels
-read the two or four elements they need; the gradients are the products with the transposed matrices.
+read the two or four elements they need; the gradients are the products with the transposed matrices. Cubic kernels,
+antialiasing and volumes have no kernels of their own: `resample` multiplies by the matrices.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..symbolic import is_symbolic
 from ..tensor import Tensor
 from ._samples import floats
 
-__all__ = ["pixel_shuffle", "pixel_unshuffle", "upsample_bilinear2d", "upsample_nearest2d"]
+__all__ = ["pixel_shuffle", "pixel_unshuffle", "resample", "upsample_bilinear2d", "upsample_nearest2d"]
 
 
 def _check_size(name: str, self: Any, output_size: Any) -> Spec:
@@ -55,11 +56,17 @@ def _nearest_eager(xp: Any, self: Any, *, output_size: Any, scales_h: Any, scale
     return self[:, :, rows[:, None], columns]
 
 
-def _matrix(index: Any, weight: Any, size: int, like: Any) -> Any:
-    """The (out, size) matrix that adds `weight` times element `index`, for each (index, weight) pair of columns."""
+def _matrix(index: Any, weight: Any, size: int, like: Any, fixed_point: bool = False) -> Any:
+    """The (out, size) matrix that adds `weight` times element `index`, for each (index, weight) pair of columns.
+
+    With `fixed_point`, its entries have the binary places that 16-bit integers have for the largest of them.
+    """
     rows = np.zeros((len(index[0]), size))
     for at, w in zip(index, weight, strict=True):
         np.add.at(rows, (np.arange(len(at)), at), w)
+    if fixed_point:
+        unit = 2.0 ** (14 - math.floor(math.log2(rows.max())))
+        rows = np.trunc(rows * unit + np.copysign(0.5, rows)) / unit
     return Tensor._from_data(rows.astype(like.dtype.numpy))
 
 
@@ -159,6 +166,82 @@ upsample_bilinear2d = operator(
     vjp=_bilinear_vjp,
     samples=_bilinear_samples,
 )
+
+# -- any mode, any number of dimensions ---------------------------------------------------------
+
+
+def _cubic(x: Any, a: float) -> Any:
+    """Keys' kernel: 1 at 0, 0 at all other whole numbers and beyond 2."""
+    x = np.abs(x)
+    near = ((a + 2) * x - (a + 3)) * x * x + 1
+    far = ((a * x - 5 * a) * x + 8 * a) * x - 4 * a
+    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+
+
+def _spread(size: int, out: int, scale: float | None, corners: bool, cubic: bool) -> tuple[list[Any], list[Any]]:
+    """Antialiased interpolation: for each output element the input elements under its kernel, which is as wide as the
+    step between output elements, and their weights."""
+    step = ((size - 1) / (out - 1) if out > 1 else 0.0) if corners else (1 / scale if scale else size / out)
+    width = max(step, 1.0)
+    support = (2.0 if cubic else 1.0) * width
+    center = step * (np.arange(out) + 0.5)
+    low = np.maximum((center - support + 0.5).astype(np.int64), 0)
+    high = np.minimum((center + support + 0.5).astype(np.int64), size)
+    index, weight = [], []
+    total = np.zeros(out)
+    for k in range(int((high - low).max())):
+        at = low + k
+        distance = (at - center + 0.5) / width
+        w = _cubic(distance, -0.5) if cubic else np.maximum(1 - np.abs(distance), 0.0)
+        w = np.where(at < high, w, 0.0)
+        total += w
+        index.append(np.minimum(at, size - 1))
+        weight.append(w)
+    return index, [w / total for w in weight]
+
+
+def _taps(size: int, out: int, scale: float | None, mode: str, corners: bool, antialias: bool) -> Any:
+    """For each output element, the input elements it is made of and their weights: two lists of arrays."""
+    if antialias:
+        return _spread(size, out, scale, corners, mode == "bicubic")
+    if mode == "bicubic":
+        step = (size - 1) / (out - 1) if corners and out > 1 else 0.0 if corners else 1 / scale if scale else size / out
+        at = np.arange(out) * step if corners else (np.arange(out) + 0.5) * step - 0.5
+        low = np.floor(at).astype(np.int64)
+        places = [low + k for k in range(-1, 3)]
+        return [np.clip(p, 0, size - 1) for p in places], [_cubic(at - p, -0.75) for p in places]
+    low, high, near = _linear(size, out, corners, scale)
+    return [low, high], [1 - near, near]
+
+
+def resample(x: Any, output_size: Any, scales: Any, mode: str, align_corners: bool, antialias: bool) -> Any:
+    """(N, C, *) resized along every dimension behind the second: one product with a small matrix for each.
+
+    `scales` has a number or None (the ratio of the sizes) per dimension. uint8 is computed with weights of 16 bits and
+    rounded after each dimension, the last one first, as image libraries do.
+    """
+    from . import index_select
+
+    kind = x.dtype
+    dims = list(zip(range(2, x.ndim), output_size, scales, strict=True))
+    for d, out, scale in reversed(dims):
+        size, out = int(x.shape[d]), int(out)
+        if mode.startswith("nearest"):
+            # nearest takes the element below the start of the output element, nearest-exact the one below its centre.
+            shift = np.float32(0.5 if mode == "nearest-exact" else 0.0)
+            step = np.float32(1 / scale if scale else size / out)
+            at = np.minimum(((np.arange(out, dtype=np.float32) + shift) * step).astype(np.int64), size - 1)
+            x = index_select(x, d, Tensor._from_data(at))
+        elif size != out or scale is not None:
+            index, weight = _taps(size, out, scale, mode, align_corners, antialias)
+            whole = not kind.is_floating_point
+            x = x.double() if whole else x  # exact products and sums
+            matrix = _matrix(index, weight, size, x, whole)
+            x = (x.transpose(d, -1) @ matrix.transpose(0, 1)).transpose(d, -1)
+            if whole:
+                x = (x + 0.5).floor().clamp(0, 255)
+    return x if x.dtype is kind else x.to(kind)
+
 
 # -- pixel shuffle ------------------------------------------------------------------------------
 

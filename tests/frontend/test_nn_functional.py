@@ -84,7 +84,8 @@ PADS = [
     ((1, 2), "constant", 3.5), ((1, 2, 0, 1), "constant", None), ((-1, 2, 1, -1), "constant", 0.0),
     ((0, 0, 0, 0, 1, 1), "constant", 1.0), ((2, 3), "reflect", None), ((0, 1, 2, 0), "reflect", None),
     ((3, 1), "replicate", None), ((2, 2, 1, 1), "replicate", None), ((4, 1), "circular", None),
-    ((1, 0, 0, 2), "circular", None), ((0, 0), "constant", None),
+    ((1, 0, 0, 2), "circular", None), ((0, 0), "constant", None), ((-2, 3), "reflect", None),
+    ((-1, -2), "replicate", None), ((2, -1, -1, 2), "replicate", None), ((-1, 3), "circular", None),
 ]  # fmt: skip
 
 
@@ -115,6 +116,13 @@ RESIZES = [
     ((2, 3, 4, 5), {"scale_factor": 1.3, "mode": "bilinear", "recompute_scale_factor": True}),
     ((2, 3, 4, 5), {"scale_factor": 1.3, "mode": "bilinear"}),
     ((1, 1, 1, 1), {"size": 3, "mode": "bilinear", "align_corners": True}),
+    ((2, 3, 5), {"size": 7, "mode": "nearest-exact"}), ((2, 1, 2, 3, 4), {"size": (3, 2, 9), "mode": "nearest"}),
+    ((2, 3, 4, 5), {"scale_factor": (1.5, 0.4), "mode": "bicubic"}),
+    ((0, 3, 4, 5), {"size": 3, "mode": "bicubic", "align_corners": True}),
+    ((2, 1, 2, 3, 4), {"scale_factor": 1.6, "mode": "trilinear"}), ((2, 3, 7), {"size": 3, "mode": "area"}),
+    ((1, 2, 9, 11), {"size": (3, 4), "mode": "bilinear", "antialias": True}),
+    ((1, 2, 9, 3), {"size": (4, 7), "mode": "bicubic", "antialias": True, "align_corners": True}),
+    ((1, 2, 9, 11), {"scale_factor": 0.37, "mode": "bicubic", "antialias": True}),
 ]  # fmt: skip
 
 
@@ -128,7 +136,9 @@ def test_interpolate(shape, options):
     [
         ((2, 3, 4), {"size": 2, "scale_factor": 2}, "only one of"), ((2, 3, 4), {}, "only one of"),
         ((2, 3, 4), {"size": 2, "mode": "bilinear"}, "does not apply to 3D"), ((2, 3), {"size": 2}, "3D"),
-        ((2, 3, 4, 5), {"size": 2, "mode": "bicubic"}, "'bicubic' is not supported"),
+        ((2, 3, 4, 5), {"size": 2, "mode": "cubic"}, "unknown mode 'cubic'; use one of nearest, nearest-exact"),
+        ((2, 3, 4), {"size": 2, "mode": "linear", "antialias": True}, "only for the modes bilinear and bicubic"),
+        ((2, 3, 4), {"size": 0}, "greater than 0"), ((2, 3, 4), {"scale_factor": (1, 2)}, "1 scale factors"),
         ((2, 3, 4, 5), {"size": (2, 3, 4)}, "2 sizes"),
         ((2, 3, 4), {"size": 2, "align_corners": True}, "align_corners"),
     ],
@@ -136,6 +146,85 @@ def test_interpolate(shape, options):
 def test_interpolate_refuses(shape, options, message):
     with pytest.raises(ValueError, match=message):
         F.interpolate(pp.zeros(*shape), **options)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("size", [(3, 3), (4, 7), (9, 2)])
+def test_bytes_are_resized_as_torch_rounds_them(mode, antialias, size):
+    image = np.random.default_rng(0).integers(0, 256, (2, 3, 4, 5), np.uint8)
+    expected = TF.interpolate(torch.from_numpy(image), size, mode=mode, antialias=antialias)
+    found = F.interpolate(pp.tensor(image), size, mode=mode, antialias=antialias)
+    assert np.array_equal(found.numpy(), expected.numpy())
+
+
+# -- sampling and windows -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("corners", [False, True])
+@pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 3, 1, 4), (2, 1, 3, 1, 2)])
+def test_affine_grid(size, corners):
+    spatial = len(size) - 2
+    compare(lambda f, theta: f.affine_grid(theta, size, corners), normal(size[0], spatial, spatial + 1))
+
+
+@pytest.mark.parametrize(
+    "theta, size, message",
+    [
+        (pp.zeros(1, 2, 2), (1, 1, 3, 3), r"expected theta of size \(N, 2, 3\)"),
+        (pp.zeros(1, 2, 3), (1, 1, 3), "expected theta"), (pp.zeros(1, 2, 3), (1, 1, 0, 3), "positive output size"),
+        (pp.zeros(1, 2, 3).long(), (1, 1, 2, 3), "floating point"),
+    ],
+)  # fmt: skip
+def test_affine_grid_refuses(theta, size, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        F.affine_grid(theta, size)
+
+
+def test_grid_sample_by_its_defaults_and_far_outside():
+    grid = np.array([[[[0.0, 0.0], [1e30, -1e30], [-1.0, 1.0], [0.3, 5.0]]]])
+    for mode in ("bilinear", "bicubic"):
+        compare(lambda f, x, g, mode=mode: f.grid_sample(x, g, mode), normal(1, 2, 3, 4), grid, tolerance=1e-8)
+    compare(lambda f, x, g: f.grid_sample(x, g.detach(), "nearest") + 0 * g.sum(), normal(1, 2, 3, 4), grid)
+
+
+@pytest.mark.parametrize(
+    "image, grid, options, message",
+    [
+        ((1, 2, 3), (1, 2, 2), {}, "4D"), ((1, 2, 3, 4), (2, 2, 2, 2), {}, "batch of the input"),
+        ((1, 2, 3, 4), (1, 2, 2, 3), {}, "coordinate for each"), ((1, 2, 0, 4), (1, 2, 2, 2), {}, "non-empty"),
+        ((1, 2, 3, 4), (1, 2, 2, 2), {"mode": "cubic"}, "expected mode"),
+        ((1, 2, 3, 4), (1, 2, 2, 2), {"padding_mode": "wrap"}, "expected padding_mode"),
+        ((1, 2, 3, 4, 5), (1, 2, 2, 2, 3), {"mode": "bicubic"}, "only supports 4D"),
+    ],
+)  # fmt: skip
+def test_grid_sample_refuses(image, grid, options, message):
+    with pytest.raises(ValueError, match=message):
+        F.grid_sample(pp.zeros(*image), pp.zeros(*grid), **options)
+
+
+def test_fold_undoes_unfold_where_windows_do_not_overlap():
+    x = pp.tensor(normal(2, 3, 4, 6))
+    assert np.array_equal(F.fold(F.unfold(x, (2, 3), stride=(2, 3)), (4, 6), (2, 3), stride=(2, 3)), x)
+    compare(lambda f, x: f.fold(x, (5, 7), 3, padding=1, stride=2), normal(2, 18, 12))
+    compare(lambda f, x: f.unfold(x, 2, 2, 1, 3), normal(3, 7, 5))
+
+
+@pytest.mark.parametrize(
+    "run, message",
+    [
+        (lambda: F.unfold(pp.zeros(2, 3), 2), "3D"), (lambda: F.unfold(pp.zeros(1, 2, 3), 4), "do not fit an image"),
+        (lambda: F.unfold(pp.zeros(1, 4, 4), 0), "kernel_size"),
+        (lambda: F.unfold(pp.zeros(1, 4, 4), 2, 0), "dilation"),
+        (lambda: F.fold(pp.zeros(1, 7, 4), 3, 2), "divisible by the window's size, 4"),
+        (lambda: F.fold(pp.zeros(1, 8, 5), 3, 2), r"2 \* 2 = 4 windows"), (lambda: F.fold(pp.zeros(8), 3, 2), "2D"),
+        (lambda: F.channel_shuffle(pp.zeros(1, 4, 2), 3), "divisible by groups, 3"),
+        (lambda: F.channel_shuffle(pp.zeros(4, 2), 2), "> 2 dims"),
+    ],
+)  # fmt: skip
+def test_windows_and_channels_refuse(run, message):
+    with pytest.raises(ValueError, match=message):
+        run()
 
 
 # -- norms --------------------------------------------------------------------------------------

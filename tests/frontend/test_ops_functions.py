@@ -531,6 +531,7 @@ NOT_COMPARED = {
         ),
         "test_tensor.py",
     ),
+    "affine_grid_generator": "test_nn_functional.py, as affine_grid",
     "selu": "test_ops_edges.py, with the activations",
 }
 

@@ -167,6 +167,8 @@ CALLS: dict[str, Callable[..., Any]] = {
     "scatter_prod": lambda x, index, src, dim: torch.scatter_reduce(x, dim, index, src, "prod"),
     "scatter_max": lambda x, index, src, dim: torch.scatter_reduce(x.detach(), dim, index, src.detach(), "amax"),
     "scatter_min": lambda x, index, src, dim: torch.scatter_reduce(x.detach(), dim, index, src.detach(), "amin"),
+    "im2col": lambda x, **o: F.unfold(x, **o),
+    "col2im": lambda x, **o: F.fold(x, **o),
     "slice_scatter": lambda x, src, dim, start, end, step: torch.slice_scatter(x, src, dim, start, end, step),
 }
 # Optimizer steps: the parts of the result that torch's optimizers show.
