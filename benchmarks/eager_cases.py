@@ -213,7 +213,7 @@ def _door(grad: bool) -> Callable[[], Run]:
 
 
 def _silenced() -> Run:
-    errors, silent = dispatch._errors, dispatch._SILENT
+    errors, silent = dispatch.errors, dispatch.SILENT
     return lambda: errors.reset(errors.set(silent))
 
 

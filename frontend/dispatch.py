@@ -15,10 +15,10 @@ import numpy as np
 from . import dtypes
 from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
 from .inplace import assign, show
-from .schema import REQUIRED, check_call, compile_front, describe, respell
+from .schema import REQUIRED, check_call, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
-from .tape import Ghost, Node, Storage, caller, history_of, state
+from .tape import Ghost, Node, Storage, caller, entered, history_of, state
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ __all__ = [
     "user_location",
 ]
 
+KINDS = frozenset(d.numpy for d in dtypes.ALL if d.is_floating_point)  # numpy's types that have gradients
 Result = Any  # Tensor | tuple[Tensor, ...]; Any because operators are called dynamically
 
 
@@ -67,11 +68,13 @@ class Mode:
         if "_outer" not in self.__dict__:
             self._outer = []
         self._outer.append(state.mode)
+        entered.append(self)
         state.mode = _Level(self, state.mode)
         return self
 
     def __exit__(self, *exc: Any) -> None:
         state.mode = self._outer.pop()
+        entered.remove(self)
 
 
 class _Level:
@@ -116,8 +119,13 @@ def _compose(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
             op.shape_rule(*args, **attrs)
         return op.decompose(*args, **attrs)  # type: ignore[misc]
     except PappusError as error:
-        error.at(op.name, user_location(), describe(args))
+        located(error, op, args)
         raise
+
+
+def located(error: PappusError, op: OpDef, args: tuple[Any, ...]) -> None:
+    """Add to an error the operator that was called, the user's line and the operands."""
+    error.at(op.name, user_location(), describe(args))
 
 
 # -- floating-point warnings ----------------------------------------------------------------------
@@ -125,15 +133,15 @@ def _compose(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
 # us per call; setting its context variable to a prepared value costs a tenth of that.
 
 try:
-    from numpy._core.umath import _extobj_contextvar as _errors
+    from numpy._core.umath import _extobj_contextvar as errors
 
     with np.errstate(all="ignore"):
-        _SILENT = _errors.get()
+        SILENT = errors.get()
 except ImportError:  # pragma: no cover - numpy without this private name: warnings stay on
     import contextvars
 
-    _errors: Any = contextvars.ContextVar("unused")  # type: ignore[no-redef]
-    _SILENT: Any = None  # type: ignore[no-redef]
+    errors: Any = contextvars.ContextVar("unused")  # type: ignore[no-redef]
+    SILENT: Any = None  # type: ignore[no-redef]
 
 
 def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
@@ -141,7 +149,7 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     kernel = op.eager
     if kernel is None:
         return _compose(op, args, attrs)
-    token = _errors.set(_SILENT)
+    token = errors.set(SILENT)
     try:
         if op.check:
             op.shape(*args, **attrs)
@@ -150,21 +158,19 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
         else:
             found = kernel(np, *[None if a is None else a._data for a in args], **attrs)
     except Exception as error:
-        _explain(error, op, args, attrs)
+        explain(error, op, args, attrs)
         raise
     finally:
-        _errors.reset(token)
+        errors.reset(token)
     if op.multi:
-        outs = tuple([_wrap(array) for array in found])
+        outs = tuple([wrap(array) for array in found])
         if state.grad and op.differentiable:
             _record_if_wanted(op, args, attrs, outs)
         return outs
     out = Tensor.__new__(Tensor)
     out._data = found if type(found) is np.ndarray else np.asarray(found)
     if op.view:
-        base = args[0]
-        if np.may_share_memory(out._data, base._data) or not out._data.size:
-            show(base, out, op, attrs)
+        shown(args[0], out, op, attrs)
     if state.grad and op.differentiable:
         for arg in args:
             if arg is not None and (type(arg) is list or arg._requires_grad):
@@ -173,19 +179,29 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     return out
 
 
+def shown(base: Tensor, view: Tensor, op: OpDef, attrs: dict[str, Any]) -> None:
+    """Note that `view`, which `op` made of `base`, shows the same memory, if it does."""
+    array, owner = view._data, base._data
+    memory = array.base
+    if memory is owner or (memory is not None and memory is owner.base):
+        show(base, view, op, attrs)
+    elif not array.size or np.may_share_memory(array, owner):
+        show(base, view, op, attrs)
+
+
 def _arrays(arg: Any) -> Any:
     if type(arg) is list:
         return [None if a is None else a._data for a in arg]
     return None if arg is None else arg._data
 
 
-def _wrap(array: Any) -> Tensor:
+def wrap(array: Any) -> Tensor:
     out = Tensor.__new__(Tensor)
     out._data = array if type(array) is np.ndarray else np.asarray(array)
     return out
 
 
-def _explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> None:
+def explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> None:
     """Raise the error the user should see: the shape rule's if it has one, else the kernel's, with operands and
     line."""
     if any(
@@ -437,12 +453,3 @@ def number(value: Any, dtype: dtypes.DType) -> Tensor:
         raise ArgumentError(f"{value} is not a value of {dtype}; convert the tensor to floating point first") from None
     out._wrapped = True
     return out
-
-
-def make_front(op: OpDef) -> Callable[..., Any]:
-    """The operator's public function: checks arguments by the schema, then `call`."""
-    helpers = {
-        "Tensor": Tensor, "call": call, "misuse": misuse, "tensor_arg": tensor_arg, "list_arg": list_arg,
-        "number_args": number_args,
-    }  # fmt: skip
-    return compile_front(op.schema, op, helpers)

@@ -53,7 +53,8 @@ class OpDef:
 
     `view` says that the result shares memory with the first argument, and `write(base, new, **attrs)` is then, in
     operators, what that argument becomes when the result becomes `new`; `check` that the shape rule runs before the
-    eager kernel (else only when the kernel fails); `differentiable` is False where a gradient makes no sense; `onnx`,
+    eager kernel (else only when the kernel fails); `ufunc` is the numpy function that does on float32 and float64 what
+    the kernel does; `differentiable` is False where a gradient makes no sense; `onnx`,
     `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
     `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs").
     """
@@ -64,6 +65,7 @@ class OpDef:
         self.doc = doc
         self.shape_rule: Callable[..., Any] | None = hooks.pop("shape", None)
         self.eager: Callable[..., Any] | None = hooks.pop("eager", None)
+        self.ufunc: Any = hooks.pop("ufunc", None)
         self.vjp: Callable[..., Any] | None = hooks.pop("vjp", None)
         self.decompose: Callable[..., Any] | None = hooks.pop("decompose", None)
         self.samples: Callable[[], Iterable[Sample]] | None = hooks.pop("samples", None)
@@ -127,15 +129,15 @@ def operator(schema: str, doc: str, **hooks: Any) -> Callable[..., Any]:
 
     Raises ArgumentError when the name is taken or a required hook is missing.
     """
-    from .dispatch import make_front
+    from .fronts import make_front
 
     parsed = parse(schema)
     if parsed.name in OPS:
         raise ArgumentError(f"operator {parsed.name} is declared twice")
     op = OpDef(parsed, doc, **hooks)
     OPS[op.name] = op
-    op.front = make_front(op)
-    op.front.__doc__ = f"{doc}\n\n    {parsed.text}"
-    op.front.__module__ = "pappus"
-    op.front.op = op  # type: ignore[attr-defined]
-    return op.front
+    front = op.front = make_front(op)
+    front.__doc__ = f"{doc}\n\n    {parsed.text}"
+    front.__module__ = "pappus"
+    front.op = op
+    return front  # type: ignore[no-any-return]

@@ -2,15 +2,13 @@
 
 Types are `Tensor`, `Tensor?`, `Tensor[]`, `Tensor|Scalar` (a Python number becomes a 0-d tensor), `int`, `int[]` (one
 int is accepted), `int[2]` (one int is repeated), `float`, `bool`, `str`, `Scalar`, `dtype`, `any`; `?` after a type
-admits None. A schema also writes the argument-checking front of its operator: a plain Python function with the same
-signature.
+admits None. `fronts` writes the operator's public function from it.
 """
 
 from __future__ import annotations
 
 import ast
 import difflib
-import inspect
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -22,7 +20,7 @@ from .errors import ArgumentError
 from .source import user_location
 from .symbolic import SymInt
 
-__all__ = ["Param", "Schema", "compile_front", "parse"]
+__all__ = ["Param", "Schema", "converter", "parse"]
 
 _TENSORS = ("Tensor", "Tensor?", "Tensor[]", "Tensor|Scalar", "Tensor|Scalar?")
 _PARAM = re.compile(r"^(?P<type>\S+)\s+(?P<name>\w+)\s*(?:=\s*(?P<default>.+))?$")
@@ -200,7 +198,11 @@ def _to_floats(op: str, name: str, value: Any) -> tuple[float, ...]:
     return (_to_float(op, name, value),)
 
 
-def _convert(param: Param) -> tuple[Callable[..., Any] | None, str, str]:
+def _to_bool(op: str, name: str, value: Any) -> bool:
+    return bool(value)
+
+
+def converter(param: Param) -> tuple[Callable[..., Any] | None, str, str]:
     """The converter for an attribute, the test that skips it, and its extra argument."""
     base = param.type.removesuffix("?")
     sized = re.match(r"^int\[(\d+)\]$", base)
@@ -211,7 +213,7 @@ def _convert(param: Param) -> tuple[Callable[..., Any] | None, str, str]:
         "int[]": (_to_ints, ""),
         "float[]": (_to_floats, ""),
         "float": (_to_float, "type({0}) is not float"),
-        "bool": (lambda op, name, value: bool(value), "type({0}) is not bool"),
+        "bool": (_to_bool, "type({0}) is not bool"),
         "str": (_to_str, "type({0}) is not str"),
         "Scalar": (_to_scalar, "type({0}) is not float"),
         "dtype": (_to_dtype, "type({0}) is not DType"),
@@ -256,60 +258,6 @@ def check_call(name: str, signature: str, params: Sequence[tuple[str, bool]], co
     for number, (param, required) in enumerate(p for p in params if p[0] != "*"):
         if required and param not in given and not number < count:
             raise ArgumentError(f"{name}: argument '{param}' is missing; the signature is {signature}")
-
-
-def compile_front(schema: Schema, op: Any, helpers: dict[str, Any]) -> Callable[..., Any]:
-    """Write the Python function that checks arguments and calls `dispatch.call(op, args, attrs)`.
-
-    `helpers` provides `Tensor`, `call`, `misuse`, `tensor_arg`, `list_arg` and `number_args`, which the caller has and
-    this module, being below tensors, has not.
-    """
-    scope: dict[str, Any] = {**helpers, "op": op, "DType": DType, "REQUIRED": REQUIRED}
-    signature: list[str] = []
-    lines: list[str] = []
-    numbers: list[tuple[str, str]] = []
-    for param in schema.params:
-        if param.kw_only and "*extra" not in signature:
-            signature.append("*extra")
-        scope[f"default_{param.name}"] = param.default
-        signature.append(f"{param.name}=default_{param.name}")
-        name = param.name
-        guard = f"{name} is not None and " if param.type.endswith("?") else ""
-        if param.type in ("Tensor", "Tensor?"):
-            lines.append(f"    if {guard}not isinstance({name}, Tensor): {name} = tensor_arg(op, {name!r}, {name})")
-        elif param.type == "Tensor[]":
-            lines.append(f"    {name} = list_arg(op, {name!r}, {name})")
-        elif param.is_tensor:
-            numbers.append((name, guard))
-        else:
-            convert, test, extra = _convert(param)
-            if convert is not None:
-                scope[f"to_{name}"] = convert
-                condition = (guard + test.format(name)).removesuffix(" and ") or "True"
-                lines.append(f"    if {condition}: {name} = to_{name}({schema.name!r}, {name!r}, {name}{extra})")
-    if "*extra" not in signature:
-        signature.append("*extra")
-    wrong = "".join(f" or {p.name} is REQUIRED" for p in schema.params if p.default is REQUIRED)
-    known = ", ".join(f"{p.name}={p.name}" for p in schema.params)
-    lines.insert(0, f"    if unknown or extra{wrong}: return misuse(op, extra, unknown, dict({known}))")
-    tensors = [p.name for p in schema.tensors]
-    args = "(" + "".join(f"{t}, " for t in tensors) + ")"
-    if numbers:
-        tests = " or ".join(f"({guard}not isinstance({name}, Tensor))" for name, guard in numbers)
-        lines.append(f"    if {tests}: {args} = number_args(op, {args})")
-    attrs = "{" + ", ".join(f"{p.name!r}: {p.name}" for p in schema.attrs) + "}"
-    lines.append(f"    return call(op, {args}, {attrs})")
-    source = f"def {schema.name}({', '.join(signature)}, **unknown):\n" + "\n".join(lines)
-    exec(compile(source, __file__, "exec"), scope)
-    front: Callable[..., Any] = scope[schema.name]
-    front.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter(
-            p.name, inspect.Parameter.KEYWORD_ONLY if p.kw_only else inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=inspect.Parameter.empty if p.default is REQUIRED else p.default,
-        )
-        for p in sorted(schema.params, key=lambda p: (p.kw_only, p.default is not REQUIRED and not p.kw_only))
-    ])  # fmt: skip
-    return front
 
 
 def describe(values: Sequence[Any]) -> str:

@@ -25,6 +25,7 @@ _ROOTS = tuple(
     }
 )
 _inside: dict[str, bool] = {}
+outside: set[str] = set()  # the files that `is_inside` has found to be the user's
 
 
 def is_inside(filename: str) -> bool:
@@ -32,6 +33,8 @@ def is_inside(filename: str) -> bool:
     known = _inside.get(filename)
     if known is None:
         known = _inside[filename] = os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
+        if not known:
+            outside.add(filename)
     return known
 
 

@@ -12,9 +12,10 @@ import threading
 from types import CodeType
 from typing import Any
 
-from .source import _inside, format_location, is_inside
+from .dtypes import DType, from_numpy_dtype
+from .source import format_location, is_inside, outside
 
-__all__ = ["Ghost", "Node", "State", "Storage", "caller", "history_of", "line_of", "state"]
+__all__ = ["Ghost", "Node", "State", "Storage", "caller", "entered", "history_of", "line_of", "state"]
 
 
 class State(threading.local):
@@ -25,6 +26,7 @@ class State(threading.local):
 
 
 state = State()
+entered: list[Any] = []  # the modes entered in any thread: while there are none, nobody needs to look at state.mode
 _sequence = itertools.count()
 Place = tuple[CodeType, int]
 
@@ -34,9 +36,9 @@ def caller() -> Place | None:
     try:
         frame = sys._getframe(2)
         while True:
-            name = frame.f_code.co_filename
-            if not (_inside[name] if name in _inside else is_inside(name)):
-                return frame.f_code, frame.f_lasti
+            code = frame.f_code
+            if code.co_filename in outside or not is_inside(code.co_filename):
+                return code, frame.f_lasti
             if frame.f_back is None:
                 return None
             frame = frame.f_back
@@ -77,12 +79,17 @@ class Storage:
 class Ghost:
     """Shape and type of an operand whose numbers the gradient does not need."""
 
-    __slots__ = ("dtype", "requires_grad", "shape")
+    __slots__ = ("requires_grad", "shape", "type")
 
     def __init__(self, shape: tuple[Any, ...], dtype: Any, requires_grad: bool) -> None:
         self.shape = shape
-        self.dtype = dtype
+        self.type = dtype  # ours or numpy's
         self.requires_grad = requires_grad
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return self.type if type(self.type) is DType else from_numpy_dtype(self.type)
 
     @property
     def ndim(self) -> int:

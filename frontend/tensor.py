@@ -63,6 +63,7 @@ class Device(str):
 
 
 _CPU = Device("cpu")
+_new: Any = object.__new__
 
 
 class Tensor:
@@ -78,13 +79,15 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    # Instances set only what differs from these defaults: making a tensor is one attribute write.
+    # What every call reads is in slots, which are read several times faster than defaults of the class; the operators'
+    # fronts fill them by themselves (see fronts.MAKE). Anything else goes into the instance's dictionary.
+    __slots__ = ("__dict__", "__weakref__", "_base", "_data", "_index", "_node", "_requires_grad", "_storage")
     _data: Any
-    _requires_grad: bool = False
-    _node: Node | None = None
-    _index: int = 0
-    _storage: Storage | None = None
-    _base: Tensor | None = None  # of a view (see inplace): whose memory it shows, by which operators,
+    _requires_grad: bool
+    _node: Node | None
+    _index: int
+    _storage: Storage | None
+    _base: Tensor | None  # of a view (see inplace): whose memory it shows, by which operators,
     _recipe: Any = None
     _seen: Node | None = None  # the base's node that its own is derived from, and what keeps it from being written
     _made: str | None = None
@@ -131,6 +134,14 @@ class Tensor:
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """A tensor without numbers: leaf, without gradient, of memory of its own."""
+        made = _new(cls)
+        made._node = made._storage = made._base = None
+        made._requires_grad = False
+        made._index = 0
+        return made
+
     def __init__(self, data: Any = None, *, dtype: Any = None, requires_grad: bool = False) -> None:
         """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see
         `pp.tensor`."""
@@ -144,11 +155,12 @@ class Tensor:
     @classmethod
     def _from_data(cls, data: Any, requires_grad: bool = False) -> Tensor:
         """Wrap an array (or, during capture, a SymbolicArray) without copying or checking."""
-        out = Tensor.__new__(cls)
+        out = _new(cls)
         out._data = data
-        if requires_grad:
-            out._requires_grad = True
-        return out
+        out._node = out._storage = out._base = None
+        out._requires_grad = requires_grad
+        out._index = 0
+        return out  # type: ignore[no-any-return]
 
     # -- what it is ---------------------------------------------------------------------------------
 
@@ -501,7 +513,7 @@ class Tensor:
         out = type(self)._from_data(self.__array_data("deepcopy").copy(), self._requires_grad)
         memo[id(self)] = out
         for name, value in self.__dict__.items():
-            if name not in ("_data", "_storage", "_base", "_recipe", "_seen", "_made", "_hooks", "_post_hooks"):
+            if name not in ("_recipe", "_seen", "_made", "_hooks", "_post_hooks"):
                 out.__dict__[name] = copy.deepcopy(value, memo)
         return out
 

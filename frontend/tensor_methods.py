@@ -14,6 +14,7 @@ import numpy as np
 from . import dispatch, dtypes, indexing
 from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
+from .fronts import bind_operator
 from .inplace import assign
 from .opdef import OPS
 from .tape import history_of, state
@@ -106,6 +107,13 @@ def _binary(front: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _operator(op: Any, dunder: str, otherwise: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
+    """`otherwise`, preceded by the short way for operators that numpy has as one ufunc."""
+    if op.ufunc is None:
+        return otherwise
+    return bind_operator(op, dunder, otherwise, reflected)  # type: ignore[no-any-return]
+
+
 _BINARY = {
     "add": "add",
     "sub": "sub",
@@ -174,11 +182,11 @@ def install() -> None:
     for dunder, name in _BINARY.items():
         front = OPS[name].front if name in OPS else None
         if front is not None:
-            setattr(Tensor, f"__{dunder}__", _binary(front))
-            setattr(Tensor, f"__r{dunder}__", _reflected(front))
+            setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(front)))
+            setattr(Tensor, f"__r{dunder}__", _operator(OPS[name], f"__r{dunder}__", _reflected(front), True))
             setattr(Tensor, f"__i{dunder}__", _inplace_operator(OPS[name], f"__i{dunder}__"))
     for dunder, name in _COMPARE.items():
-        setattr(Tensor, f"__{dunder}__", _binary(OPS[name].front))  # type: ignore[arg-type]
+        setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(OPS[name].front)))  # type: ignore[arg-type]
     for name, value in _EXTRA.items():
         setattr(Tensor, name, value)
     if "where" in OPS:
@@ -312,7 +320,7 @@ def _view(self: Tensor, *shape: Any) -> Tensor:
 _EXTRA: dict[str, Any] = {
     "__getitem__": lambda self, index: indexing.get_item(self, index),
     "__setitem__": lambda self, index, value: indexing.set_item(self, index, value),
-    "__neg__": lambda self: OPS["neg"](self),
+    "__neg__": lambda self: OPS["neg"].front(self),  # type: ignore[misc]
     "__pos__": _same,
     "__abs__": lambda self: OPS["abs"](self),
     "__invert__": lambda self: OPS["bitwise_not"](self),

@@ -54,6 +54,8 @@ def _float_unary(
         return kernel(as_float(x))
 
     more.setdefault("tags", TAGS)
+    if isinstance(kernel, np.ufunc):
+        more["ufunc"] = kernel
     return operator(
         f"{name}(Tensor self) -> Tensor", doc, shape=same_float, eager=eager, vjp=vjp, check=False,
         samples=_unary_samples(low, high), **more,
@@ -93,9 +95,10 @@ def _neg_kernel(x: Any) -> Any:
 
 
 neg = _unary(
-    "neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x")
-)
-abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute values.", 0.5, 2.0)
+    "neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x"),
+    ufunc=np.negative,
+)  # fmt: skip
+abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute values.", 0.5, 2.0, ufunc=np.absolute)
 
 
 def _sign_kernel(x: Any) -> Any:
@@ -262,6 +265,7 @@ def _binary(
 ) -> Callable[..., Any]:
     more.setdefault("shape", pointwise)
     more.setdefault("eager", _binary_kernel(ufunc))
+    more.setdefault("ufunc", ufunc)
     more.setdefault("check", False)
     more.setdefault("tags", TAGS)
     return operator(
@@ -310,8 +314,9 @@ def _div_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
 
 
 _div = _binary(
-    "div", None, _div_vjp, "a / b; integers give floating point.", 0.5, 2.0, shape=pointwise_float, eager=_div_kernel
-)
+    "div", np.true_divide, _div_vjp, "a / b; integers give floating point.", 0.5, 2.0, shape=pointwise_float,
+    eager=_div_kernel,
+)  # fmt: skip
 
 
 def _pow_kernel(xp: Any, a: Any, b: Any) -> Any:
@@ -379,12 +384,13 @@ atan2: Callable[..., Any] = _binary(
 
 
 def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]:
-    hooks = {"shape": _bool_spec, "eager": _binary_kernel(ufunc)} if ufunc is not None else {"inline": True}
+    hooks = {"inline": True} if "decompose" in more else {"shape": _bool_spec, "eager": _binary_kernel(ufunc)}
     return operator(
         f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
         doc,
         check=False,
         differentiable=False,
+        ufunc=ufunc,
         tags=("pointwise",),
         samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), 0.5))],
         **hooks,
@@ -395,12 +401,12 @@ def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]
 eq = _compare("eq", np.equal, "a == b, element by element.")
 lt: Callable[..., Any] = _compare("lt", np.less, "a < b, element by element.")
 le = _compare("le", np.less_equal, "a <= b, element by element.")
-ne = _compare("ne", None, "a != b, element by element.", decompose=lambda a, b: logical_not(eq(a, b)))
-gt = _compare("gt", None, "a > b, element by element.", decompose=lambda a, b: lt(b, a))
-ge = _compare("ge", None, "a >= b, element by element.", decompose=lambda a, b: le(b, a))
+ne = _compare("ne", np.not_equal, "a != b, element by element.", decompose=lambda a, b: logical_not(eq(a, b)))
+gt = _compare("gt", np.greater, "a > b, element by element.", decompose=lambda a, b: lt(b, a))
+ge = _compare("ge", np.greater_equal, "a >= b, element by element.", decompose=lambda a, b: le(b, a))
 logical_and = _compare("logical_and", np.logical_and, "True where both are nonzero.")
 logical_or = _compare("logical_or", np.logical_or, "True where either is nonzero.")
-logical_xor = _compare("logical_xor", None, "True where exactly one is nonzero.",
+logical_xor = _compare("logical_xor", np.logical_xor, "True where exactly one is nonzero.",
                        decompose=lambda a, b: ne(ne(a, 0), ne(b, 0)))  # fmt: skip
 
 

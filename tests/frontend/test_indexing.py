@@ -272,8 +272,9 @@ def indices(draw: Any) -> tuple[Any, ...]:
 
 
 def mixed(index: tuple[Any, ...]) -> bool:
-    """numpy counts ints among the advanced indices, torch and Pappus take them first."""
-    return any(isinstance(i, np.ndarray) for i in index) and any(isinstance(i, int) for i in index)
+    """numpy counts ints among the advanced indices, torch and Pappus take them first; numpy takes an ellipsis that
+    stands for no dimension as one between two of them."""
+    return any(isinstance(i, np.ndarray) for i in index) and any(isinstance(i, int) or i is Ellipsis for i in index)
 
 
 @settings(max_examples=150, deadline=None)

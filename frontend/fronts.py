@@ -1,0 +1,411 @@
+"""The functions that users call: one per operator, written as Python source from its schema when it is first called.
+
+A front checks and converts its arguments. Then, where a mode is entered in any thread, it goes through `dispatch.call`;
+where none is, it does what `dispatch.eager_call` does, written out for this one operator: no argument lists, no loops
+over operands, and the shape rule only for shapes, types and attributes that it has not yet accepted. Where numpy has the
+operator as one ufunc (`OpDef.ufunc`), float32 and float64 operands go to it before anything is checked: what does not
+fit makes numpy raise, and the call starts again on the general way, which explains.
+
+`source` shows what was written:
+
+>>> import pappus as pp
+>>> print(source(pp.frontend.opdef.OPS["neg"]).splitlines()[0])
+def neg(self=REQUIRED, *extra, **unknown):
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dispatch, dtypes
+from .dispatch import errors
+from .errors import PappusError
+from .schema import REQUIRED, Param, converter
+from .source import outside
+from .symbolic import SymbolicArray
+from .tape import Ghost, Node, Storage, _sequence, caller, entered, history_of, state
+from .tensor import Tensor
+
+if TYPE_CHECKING:
+    from .opdef import OpDef
+
+__all__ = ["NUMBERS", "bind_operator", "make_front", "source"]
+
+# -- numbers among operands -----------------------------------------------------------------------
+
+NUMBERS: dict[Any, dict[Any, Tensor]] = {np.dtype(np.float32): {}, np.dtype(np.float64): {}}
+"""By numpy dtype: Python numbers that met such tensors, as the 0-d tensors that stand for them. Zeros, which have signs
+that == does not see, are kept by their text."""
+
+
+def weak(tensor: Any, value: Any) -> Any:
+    """The 0-d tensor for a Python number next to `tensor`, from now on kept; the number where that is not simple."""
+    table = NUMBERS.get(tensor._data.dtype) if isinstance(tensor, Tensor) else None
+    if table is None or isinstance(tensor._data, SymbolicArray):
+        return value
+    if len(table) > 4096:
+        table.clear()
+    try:
+        found = table[value or repr(value)] = dispatch.number(value, tensor.dtype)
+    except PappusError:
+        return value
+    found._data.flags.writeable = False
+    return found
+
+
+# -- pieces of source -----------------------------------------------------------------------------
+
+MAKE = """\
+{pad}out = new(Tensor)
+{pad}out._data = found
+{pad}out._node = out._storage = out._base = None
+{pad}out._requires_grad = False
+{pad}out._index = 0
+"""
+
+NODE = """\
+{pad}    node = new(Node)
+{pad}    node.op, node.attrs, node.args, node.edges, node.versions = op_{op}, {attrs}, ({args}), ({edges}), ({versions})
+{pad}    node.outs = node.hooks = node.freed = None
+{pad}    node.out_storages = node.out_versions = node.metas = ()
+{pad}    node.seq = next(sequence)
+{pad}    frame = getframe(1)
+{pad}    code = frame.f_code
+{pad}    node.place = (code, frame.f_lasti) if code.co_filename in outside else caller()
+{pad}    out._requires_grad = True
+{pad}    out._node = node
+"""
+
+OUTS = """\
+{pad}    out._storage = storage = Storage()
+{pad}    node.outs, node.out_storages, node.out_versions = (found,), (storage,), (0,)
+"""
+
+GHOST = """\
+{pad}    ghost_{at} = new(Ghost)
+{pad}    ghost_{at}.shape, ghost_{at}.type, ghost_{at}.requires_grad = {data}.shape, {data}.dtype, {name}._requires_grad
+"""
+
+UFUNC = """\
+    if not entered:
+{numbers}        if {tensors}:
+            {take}
+            kind = x0.dtype
+            if (kind is float32 or kind is float64){same}:
+                token = silence(SILENT)
+                try:
+                    found = ufunc_{op}({arrays})
+                except Exception:
+                    found = None
+                finally:
+                    unsilence(token)
+                if found is not None:
+                    if type(found) is not ndarray:
+                        found = asarray(found)
+{make}{record}                    return out
+"""
+
+NUMBER = """\
+        kind = type({number})
+        if kind is float or kind is int:
+            try:
+                {number} = NUMBERS[{tensor}._data.dtype][{number} or repr({number})]
+            except (KeyError, AttributeError):
+                {number} = weak({tensor}, {number})
+"""
+
+EAGER = """\
+    token = silence(SILENT)
+    try:
+        {take}
+{check}        found = kernel_{op}(np, {arrays})
+    except Exception as error:
+        explain(error, op_{op}, {args}, {attrs})
+        raise
+    finally:
+        unsilence(token)
+"""
+
+CHECK = """\
+        key = ({key})
+        if key not in seen_{op}:
+            op_{op}.shape({call})
+            learn(seen_{op}, key)
+"""
+
+COMPOSE = """\
+    try:
+{check}        return decompose_{op}({call})
+    except PappusError as error:
+        located(error, op_{op}, {args})
+        raise
+"""
+
+
+def learn(seen: set[Any], key: Any) -> None:
+    """Note that the shape rule accepted `key`; forget everything when that has become much."""
+    if len(seen) >= 1024:
+        seen.clear()
+    seen.add(key)
+
+
+SCOPE: dict[str, Any] = {
+    "DType": dtypes.DType, "Ghost": Ghost, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
+    "REQUIRED": REQUIRED, "SILENT": dispatch.SILENT, "Storage": Storage, "Tensor": Tensor, "asarray": np.asarray,
+    "call": dispatch.call, "caller": caller, "entered": entered, "explain": dispatch.explain,
+    "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe, "history_of": history_of,
+    "kinds": dispatch.KINDS, "learn": learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
+    "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
+    "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
+    "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg,
+    "unsilence": errors.reset, "weak": weak, "wrap": dispatch.wrap,
+}  # fmt: skip
+"""The globals of every front."""
+
+
+def _tuple(items: list[str]) -> str:
+    return "(" + "".join(f"{item}, " for item in items) + ")"
+
+
+class _Writer:
+    """Writes the source of one operator's front."""
+
+    def __init__(self, op: OpDef) -> None:
+        self.op, self.name, self.schema = op, op.name, op.schema
+        self.tensors = [p.name for p in op.schema.tensors]
+        self.args = _tuple(self.tensors)
+        self.attrs = "{" + ", ".join(f"{p.name!r}: {p.name}" for p in op.schema.attrs) + "}"
+        self.plain = not any(p.type in ("Tensor?", "Tensor|Scalar?", "Tensor[]") for p in op.schema.tensors)
+
+    def record(self, pad: str, checked: bool) -> str:
+        """Write the tape node where an operand wants a gradient; `checked`: the result is known to be floating point."""
+        op = self.op
+        if not op.differentiable:
+            return ""
+        wants = " or ".join(self._wants(p, n) for p, n in zip(self.schema.tensors, self.tensors, strict=True))
+        if not wants:
+            return ""
+        if not self.plain or op.multi:
+            outs = "out" if op.multi else "(out,)"
+            call = f"record(op_{self.name}, {self.args}, {self.attrs}, {outs})"
+            return f"{pad}if ({wants}) and state.grad:\n{pad}    {call}\n"
+        floating = "" if checked else " and found.dtype in kinds"
+        text = f"{pad}if ({wants}) and state.grad{floating}:\n"
+        args, edges, versions = [], [], []
+        for at, (name, kept) in enumerate(zip(self.tensors, op.keeps, strict=True)):
+            if kept:
+                args.append(name)
+                versions.append(f"0 if {name}._storage is None else {name}._storage.version")
+            else:
+                text += GHOST.format(pad=pad, at=at, data=f"x{at}", name=name)
+                args.append(f"ghost_{at}")
+                versions.append("-1")
+            history = f"past := {name}._node if {name}._base is None else history_of({name})"
+            edges.append(
+                f"None if not {name}._requires_grad else ({name}, 0) if ({history}) is None else (past, {name}._index)"
+            )
+        text += NODE.format(
+            pad=pad, op=self.name, attrs=self.attrs,
+            args="".join(f"{a}, " for a in args), edges="".join(f"{e}, " for e in edges),
+            versions="".join(f"{v}, " for v in versions),
+        )  # fmt: skip
+        return text + (OUTS.format(pad=pad) if op.keeps_out else "")
+
+    @staticmethod
+    def _wants(param: Param, name: str) -> str:
+        if param.type == "Tensor[]":
+            return f"any([t is not None and t._requires_grad for t in {name}])"
+        some = f"{name}._requires_grad"
+        return f"({name} is not None and {some})" if param.type.endswith("?") else some
+
+    def ufunc(self, known: str = "") -> str:
+        """The way for float32 and float64; `known` is an operand that is certainly a tensor."""
+        numbers, names = "", self.tensors
+        for at, param in enumerate(self.schema.tensors):
+            if "Scalar" in param.type and len(names) == 2 and names[at] != known:
+                numbers += NUMBER.format(number=names[at], tensor=names[1 - at])
+        pad = " " * 20
+        tensors = " and ".join(f"(type({n}) is Tensor or isinstance({n}, Tensor))" for n in names if n != known)
+        arrays = [f"x{at}" for at in range(len(names))]
+        return UFUNC.format(
+            op=self.name, numbers=numbers, tensors=tensors or "True",
+            take="; ".join(f"{x} = {n}._data" for x, n in zip(arrays, names, strict=True)),
+            same="".join(f" and kind is {x}.dtype" for x in arrays[1:]), arrays=", ".join(arrays),
+            make=MAKE.format(pad=pad), record=self.record(pad, True),
+        )  # fmt: skip
+
+    def front(self) -> str:
+        """The whole function."""
+        signature: list[str] = []
+        lines: list[str] = []
+        numbers: list[tuple[str, str]] = []
+        for param in self.schema.params:
+            if param.kw_only and "*extra" not in signature:
+                signature.append("*extra")
+            name = param.name
+            default = "REQUIRED" if param.default is REQUIRED else f"default_{name}"
+            signature.append(f"{name}={default}")
+            guard = f"{name} is not None and " if param.type.endswith("?") else ""
+            if param.type in ("Tensor", "Tensor?"):
+                lines.append(
+                    f"    if {guard}type({name}) is not Tensor and not isinstance({name}, Tensor): "
+                    f"{name} = tensor_arg(op_{self.name}, {name!r}, {name})"
+                )
+            elif param.type == "Tensor[]":
+                lines.append(f"    {name} = list_arg(op_{self.name}, {name!r}, {name})")
+            elif param.is_tensor:
+                numbers.append((name, guard))
+            else:
+                convert, test, extra = converter(param)
+                if convert is not None:
+                    SCOPE[convert.__name__] = convert
+                    condition = (guard + test.format(name)).removesuffix(" and ") or "True"
+                    given = f"{self.name!r}, {name!r}, {name}{extra}"
+                    lines.append(f"    if {condition}: {name} = {convert.__name__}({given})")
+        if "*extra" not in signature:
+            signature.append("*extra")
+        wrong = "".join(f" or {p.name} is REQUIRED" for p in self.schema.params if p.default is REQUIRED)
+        known = ", ".join(f"{p.name}={p.name}" for p in self.schema.params)
+        text = f"def {self.name}({', '.join(signature)}, **unknown):\n"
+        text += f"    if unknown or extra{wrong}:\n"
+        text += f"        return misuse(op_{self.name}, extra, unknown, dict({known}))\n"
+        if self.op.ufunc is not None:
+            text += self.ufunc()
+        if numbers:
+            tests = " or ".join(f"({guard}not isinstance({name}, Tensor))" for name, guard in numbers)
+            lines.append(f"    if {tests}: {self.args} = number_args(op_{self.name}, {self.args})")
+        text += "".join(f"{line}\n" for line in lines)
+        text += f"    if entered: return call(op_{self.name}, {self.args}, {self.attrs})\n"
+        return text + (self._compose() if self.op.eager is None else self._eager())
+
+    def _check(self) -> str:
+        op = self.op
+        if not op.check or (op.eager is None and op.shape_rule is None):
+            return ""
+        call = ", ".join([*self.tensors, *(f"{p.name}={p.name}" for p in self.schema.attrs)])
+        if op.eager is None or any(p.type in ("any", "Generator") for p in self.schema.attrs):
+            return f"        op_{self.name}.shape({call})\n"
+        key = []
+        for at, param in enumerate(self.schema.tensors):
+            if param.type == "Tensor[]":
+                key.append(f"tuple([x is None or (x.shape, x.dtype) for x in x{at}])")
+            elif param.type.endswith("?"):
+                key.append(f"x{at} is None or (x{at}.shape, x{at}.dtype)")
+            else:
+                key.append(f"x{at}.shape, x{at}.dtype")
+        for param in self.schema.attrs:
+            key.append(param.name)
+            if "Scalar" in param.type:  # 1 and 1.0 are equal and have different types
+                key.append(f"type({param.name})")
+        return CHECK.format(op=self.name, key="".join(f"{k}, " for k in key), call=call)
+
+    def _eager(self) -> str:
+        op = self.op
+        take, arrays = [], []
+        for at, param in enumerate(self.schema.tensors):
+            name = param.name
+            arrays.append(f"x{at}")
+            if param.type == "Tensor[]":
+                take.append(f"x{at} = [None if t is None else t._data for t in {name}]")
+            elif param.type.endswith("?"):
+                take.append(f"x{at} = None if {name} is None else {name}._data")
+            else:
+                take.append(f"x{at} = {name}._data")
+        text = EAGER.format(
+            op=self.name, take="; ".join(take) or "pass", check=self._check(), args=self.args, attrs=self.attrs,
+            arrays=", ".join([*arrays, *(f"{p.name}={p.name}" for p in self.schema.attrs)]),
+        )  # fmt: skip
+        if op.multi:
+            text += "    out = tuple([wrap(array) for array in found])\n"
+            return text + self.record("    ", False) + "    return out\n"
+        text += "    if type(found) is not ndarray: found = asarray(found)\n" + MAKE.format(pad="    ")
+        if op.view:
+            text += f"    shown({self.tensors[0]}, out, op_{self.name}, {self.attrs})\n"
+        return text + self.record("    ", False) + "    return out\n"
+
+    def _compose(self) -> str:
+        call = ", ".join([*self.tensors, *(f"{p.name}={p.name}" for p in self.schema.attrs)])
+        return COMPOSE.format(op=self.name, check=self._check(), call=call, args=self.args)
+
+
+def source(op: OpDef) -> str:
+    """The Python source of an operator's front."""
+    return _Writer(op).front()
+
+
+# -- functions ------------------------------------------------------------------------------------
+
+
+def _bind(op: OpDef) -> None:
+    """Make what the front of `op` names reachable from its source."""
+    name = op.name
+    SCOPE[f"op_{name}"], SCOPE[f"kernel_{name}"], SCOPE[f"decompose_{name}"] = op, op.eager, op.decompose
+    SCOPE[f"ufunc_{name}"] = op.ufunc
+    SCOPE.setdefault(f"seen_{name}", set())
+
+
+def _write(front: Any, op: OpDef, text: str, defaults: dict[str, Any]) -> None:
+    """Give the function `front` the body that `text` defines under its name."""
+    _bind(op)
+    made: dict[str, Any] = dict(defaults)
+    exec(compile(text, __file__, "exec"), SCOPE, made)
+    written = made[front.__name__]
+    front.__defaults__ = written.__defaults__
+    front.__kwdefaults__ = {**(written.__kwdefaults__ or {}), "_write": front.__kwdefaults__["_write"]}
+    front.__code__ = written.__code__  # last: until then the placeholder's runs, in other threads too
+
+
+def _placeholder(*args: Any, _write: Any, **kwargs: Any) -> Any:
+    return _write()(*args, **kwargs)
+
+
+def _lazily(name: str, write: Callable[[Any], None]) -> Any:
+    """A function that `write` gives its body when it is first called."""
+    made: Any = FunctionType(_placeholder.__code__, SCOPE, name)
+
+    def now() -> Any:
+        write(made)
+        return made
+
+    made.__kwdefaults__ = {"_write": now}
+    made.__qualname__ = name
+    return made
+
+
+def make_front(op: OpDef) -> Any:
+    """The public function of an operator. Its body is written when it is first called."""
+    defaults = {f"default_{p.name}": p.default for p in op.schema.params}
+    front = _lazily(op.name, lambda made: _write(made, op, source(op), defaults))
+    kinds = inspect.Parameter
+    front.__signature__ = inspect.Signature([
+        kinds(
+            p.name, kinds.KEYWORD_ONLY if p.kw_only else kinds.POSITIONAL_OR_KEYWORD,
+            default=kinds.empty if p.default is REQUIRED else p.default,
+        )
+        for p in sorted(op.schema.params, key=lambda p: (p.kw_only, p.default is not REQUIRED and not p.kw_only))
+    ])  # fmt: skip
+    return front
+
+
+def bind_operator(op: OpDef, dunder: str, other: Callable[..., Any], reflected: bool = False) -> Any:
+    """Python's method `dunder` (such as "__add__") for an operator of one or two tensors that is a ufunc.
+
+    What is not two float32 or two float64 tensors, or one and a number, goes to `other(self, ...)`.
+    """
+
+    def write(made: Any) -> None:
+        names = ["self", "other"][: len(op.schema.tensors)]
+        writer = _Writer(op)
+        writer.tensors = names[::-1] if reflected else names
+        text = f"def {dunder}({', '.join(names)}):\n{writer.ufunc('self')}"
+        SCOPE[f"{dunder}_otherwise"] = other
+        text += f"    return {dunder}_otherwise({', '.join(names)})\n"
+        _write(made, op, text, {})
+
+    return _lazily(dunder, write)
