@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from .opdef import OpDef
 
 __all__ = [
+    "SILENT",
     "Mode",
     "call",
     "current_mode",
     "eager_call",
+    "errors",
     "infer",
     "record",
     "user_frame",
@@ -183,9 +185,8 @@ def shown(base: Tensor, view: Tensor, op: OpDef, attrs: dict[str, Any]) -> None:
     """Note that `view`, which `op` made of `base`, shows the same memory, if it does."""
     array, owner = view._data, base._data
     memory = array.base
-    if memory is owner or (memory is not None and memory is owner.base):
-        show(base, view, op, attrs)
-    elif not array.size or np.may_share_memory(array, owner):
+    known = memory is owner or (memory is not None and memory is owner.base)
+    if known or not array.size or np.may_share_memory(array, owner):
         show(base, view, op, attrs)
 
 

@@ -2,9 +2,9 @@
 
 A front checks and converts its arguments. Then, where a mode is entered in any thread, it goes through `dispatch.call`;
 where none is, it does what `dispatch.eager_call` does, written out for this one operator: no argument lists, no loops
-over operands, and the shape rule only for shapes, types and attributes that it has not yet accepted. Where numpy has the
-operator as one ufunc (`OpDef.ufunc`), float32 and float64 operands go to it before anything is checked: what does not
-fit makes numpy raise, and the call starts again on the general way, which explains.
+over operands, and the shape rule only for shapes, types and attributes that it has not yet accepted. Where numpy has
+the operator as one ufunc (`OpDef.ufunc`), float32 and float64 operands go to it before anything is checked: what does
+not fit makes numpy raise, and the call starts again on the general way, which explains.
 
 `source` shows what was written:
 
@@ -159,7 +159,8 @@ SCOPE: dict[str, Any] = {
     "DType": dtypes.DType, "Ghost": Ghost, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
     "REQUIRED": REQUIRED, "SILENT": dispatch.SILENT, "Storage": Storage, "Tensor": Tensor, "asarray": np.asarray,
     "call": dispatch.call, "caller": caller, "entered": entered, "explain": dispatch.explain,
-    "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe, "history_of": history_of,
+    "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe,
+    "history_of": history_of,
     "kinds": dispatch.KINDS, "learn": learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
     "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
     "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
@@ -184,11 +185,12 @@ class _Writer:
         self.plain = not any(p.type in ("Tensor?", "Tensor|Scalar?", "Tensor[]") for p in op.schema.tensors)
 
     def record(self, pad: str, checked: bool) -> str:
-        """Write the tape node where an operand wants a gradient; `checked`: the result is known to be floating point."""
+        """The tape node where an operand wants a gradient; `checked`: the result is known to be floating point."""
         op = self.op
         if not op.differentiable:
             return ""
-        wants = " or ".join(self._wants(p, n) for p, n in zip(self.schema.tensors, self.tensors, strict=True))
+        operands = zip(self.schema.tensors, self.tensors, strict=True)
+        wants = " or ".join(self._wants(param, name) for param, name in operands)
         if not wants:
             return ""
         if not self.plain or op.multi:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -134,13 +134,13 @@ class Tensor:
         def __getitem__(self, index: Any) -> Tensor: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A tensor without numbers: leaf, without gradient, of memory of its own."""
         made = _new(cls)
         made._node = made._storage = made._base = None
         made._requires_grad = False
         made._index = 0
-        return made
+        return made  # type: ignore[no-any-return]
 
     def __init__(self, data: Any = None, *, dtype: Any = None, requires_grad: bool = False) -> None:
         """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see
