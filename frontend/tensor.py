@@ -66,6 +66,17 @@ _CPU = Device("cpu")
 _new: Any = object.__new__
 
 
+def owner_of(array: Any) -> Any:
+    """The array whose memory a view shows."""
+    while True:
+        base = array.base
+        if base is not None and not isinstance(base, np.ndarray):  # numpy's as_strided puts an object between
+            base = getattr(base, "base", None)
+        if not isinstance(base, np.ndarray) or base.dtype != array.dtype:
+            return array
+        array = base
+
+
 class Tensor:
     """An n-dimensional array that operators act on and gradients flow through.
 
@@ -238,9 +249,7 @@ class Tensor:
     def storage_offset(self) -> int:
         """Offset of the first element from the start of the memory this tensor is a view of, in elements."""
         array = self.__array_data("storage_offset")
-        owner = array
-        while isinstance(owner.base, np.ndarray):
-            owner = owner.base
+        owner = owner_of(array)
         first, start = array.__array_interface__["data"][0], owner.__array_interface__["data"][0]
         return int(first - start) // int(array.itemsize)
 

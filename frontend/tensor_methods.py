@@ -271,11 +271,26 @@ def _zero_(self: Tensor) -> Tensor:
 
 
 def _new(value: Any) -> Callable[..., Tensor]:
-    def method(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    def method(
+        self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False,
+        layout: Any = None, pin_memory: bool = False,
+    ) -> Tensor:  # fmt: skip
         shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (list, tuple)) else size
         return _ops().full(shape, value, dtype=dtype or self.dtype, requires_grad=requires_grad)  # type: ignore[no-any-return]
 
     return method
+
+
+def _new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:
+    """A tensor of shape `size` filled with `fill_value`, of this one's type unless given."""
+    options.pop("pin_memory", None)
+    return _ops().full(size, fill_value, dtype=dtype or self.dtype, **options)  # type: ignore[no-any-return]
+
+
+def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
+    """A tensor holding a copy of `data`, of this one's type unless given."""
+    options.pop("layout", None), options.pop("pin_memory", None)
+    return _ops().tensor(data, dtype=dtype or self.dtype, **options)  # type: ignore[no-any-return]
 
 
 def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
@@ -347,8 +362,8 @@ _EXTRA: dict[str, Any] = {
     "new_zeros": _new(0),
     "new_ones": _new(1),
     "new_empty": _new(0),
-    "new_full": lambda self, size, value, dtype=None: _ops().full(size, value, dtype=dtype or self.dtype),
-    "new_tensor": lambda self, data, dtype=None: _ops().tensor(data, dtype=dtype or self.dtype),
+    "new_full": _new_full,
+    "new_tensor": _new_tensor,
     "T": property(_transposed),
     "mT": property(_matrix_transposed),
     "mH": property(_matrix_transposed),

@@ -217,6 +217,7 @@ def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between two tensors' vectors along `dim`."""
+    x1, x2 = ops.broadcast_tensors(x1, x2)
     a = ops.norm(x1, 2.0, dim, keepdim=True).clamp(min=eps)
     b = ops.norm(x2, 2.0, dim, keepdim=True).clamp(min=eps)
     return ((x1 / a) * (x2 / b)).sum(dim)  # type: ignore[no-any-return]
@@ -233,6 +234,8 @@ def batch_norm(
 
     running = (1 - momentum) * running + momentum * batch, where the batch's variance is the unbiased one.
     """
+    if input.ndim < 2 and not input.numel():  # nothing to normalize
+        return input.clone()  # type: ignore[no-any-return]
     if not training:
         return ops.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)  # type: ignore[no-any-return]
     out, mean, var = ops.batch_norm_train(input, weight, bias, eps)

@@ -266,9 +266,24 @@ def from_numpy(array: Any) -> Any:
 
 
 @function()
-def scalar_tensor(value: Any, *, dtype: Any = None, device: Any = None) -> Any:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
+    pin_memory: bool = False,
+) -> Any:  # fmt: skip
     """A 0-d tensor of a number, of the default floating-point type unless given."""
-    return tensor(value, dtype=dtype or get_default_dtype())
+    return tensor(s, dtype=dtype or get_default_dtype(), requires_grad=requires_grad)
+
+
+@function()
+def zero_(input: Any) -> Any:
+    """Every element of a tensor set to zero, in place."""
+    return input.zero_()
+
+
+@function()
+def fill_(input: Any, value: Any) -> Any:
+    """Every element of a tensor set to one number, in place."""
+    return input.fill_(value)
 
 
 def _typed(name: str, dtype: DType) -> Any:

@@ -314,6 +314,8 @@ def _pinv_shape(x: Any, **_: Any) -> Spec:
 def _pinv_kernel(xp: Any, x: Any, atol: float, rtol: float, hermitian: bool) -> Any:
     if x.size == 0:
         return np.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
+    if hermitian:  # the lower triangle is read; the gradient, as torch's, takes the matrix to be symmetric
+        x = np.tril(x) + np.swapaxes(np.tril(x, -1), -1, -2)
     u, s, vh = np.linalg.svd(x, full_matrices=False)
     keep = s > np.maximum(atol, rtol * s.max(-1, keepdims=True))
     inverse = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(x.dtype)

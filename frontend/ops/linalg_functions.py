@@ -221,8 +221,6 @@ def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None
     """The pseudoinverse; singular values up to max(atol, rtol * the largest) count as zero."""
     need_matrix("linalg.pinv", A, square=hermitian)
     low, part = _tolerance(atol, rcond if rtol is None else rtol, A)
-    if hermitian:  # one triangle is read, both get a gradient
-        A = _reading(tril(A) + mT(tril(A, -1)), (A + mT(A)) * 0.5)
     return linalg_pinv(A, atol=low, rtol=part, hermitian=hermitian)
 
 

@@ -174,12 +174,23 @@ def bernoulli(self: Any, p: Any = None, *, generator: Any = None) -> Any:
 
 
 @function()
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Any:
-    """Normal numbers of the given mean and deviation, which may be tensors."""
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None,
+    requires_grad: bool = False, device: Any = None, layout: Any = None, pin_memory: bool = False,
+) -> Any:  # fmt: skip
+    """Normal numbers of the given mean and deviation, which may be tensors. Raises ArgumentError for deviations below
+    0."""
+    _check_deviation("normal", std)
     if size is None:
         like = mean if isinstance(mean, Tensor) else std
         size, dtype = like.shape, dtype or like.dtype
-    return randn(*size, generator=generator, dtype=dtype) * std + mean
+    return _grad(randn(*size, generator=generator, dtype=dtype) * std + mean, requires_grad)
+
+
+def _check_deviation(name: str, std: Any) -> None:
+    lowest = std.detach().min().item() if isinstance(std, Tensor) and std.numel() and not std.is_symbolic else std
+    if not isinstance(lowest, Tensor) and lowest < 0:
+        raise ArgumentError(f"{name}: the standard deviation must not be negative, got {lowest}")
 
 
 @function()

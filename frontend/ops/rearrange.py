@@ -10,12 +10,14 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import as_dtype
 from ..errors import ArgumentError, DimError, ShapeError
+from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
+from ._samples import floats
 from ._shapes import broadcast, wrap_dim
-from .create import arange
+from .create import arange, full
 from .index import index_select
-from .pointwise import eq, mul, sub, where
+from .pointwise import eq, mul, sub, to_dtype, where
 from .reduce import sum
 from .shape import (
     cat,
@@ -54,6 +56,12 @@ def diag(self: Any, diagonal: int = 0) -> Any:
 
 
 _diagonal = diagonal
+
+
+def _fill_shape(x: Any, value: Any) -> Spec:
+    if len(value.shape):
+        raise ShapeError(f"fill: the value must be a number or a 0-d tensor, got shape {list(value.shape)}")
+    return Spec(tuple(x.shape), x.dtype)
 
 
 @function(method=True)
@@ -155,7 +163,17 @@ def rot90(self: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
 @function(method=True)
 def tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
     """Views of pieces: so many of nearly equal size, or cut at the given indices."""
+    if not self.shape:
+        raise ShapeError("tensor_split needs at least 1 dimension, got a 0-d tensor")
     size = self.shape[dim]
+    if isinstance(indices_or_sections, Tensor):
+        found = indices_or_sections.tolist()
+        if indices_or_sections.dtype is not dtypes.int64 or len(indices_or_sections.shape) > 1:
+            raise ArgumentError(
+                "tensor_split: a tensor of sections or indices must be int64 of 0 or 1 dimensions, got "
+                f"{indices_or_sections.dtype} {list(indices_or_sections.shape)}"
+            )
+        indices_or_sections = found
     if isinstance(indices_or_sections, int):
         if indices_or_sections < 1:
             raise ArgumentError(f"tensor_split: the number of sections must be positive, got {indices_or_sections}")
@@ -250,6 +268,20 @@ def cross(self: Any, other: Any, dim: Any = None) -> Any:
         mul(index_select(a, dim, after), index_select(b, dim, before)),
         mul(index_select(a, dim, before), index_select(b, dim, after)),
     )  # fmt: skip
+
+
+fill = operator(
+    "fill(Tensor self, Tensor|Scalar value) -> Tensor",
+    "One number, also a 0-d tensor, in the shape and type of `self`.",
+    shape=_fill_shape,
+    eager=lambda xp, x, value: np.full(x.shape, value, x.dtype),
+    decompose=lambda x, value: where(
+        full(tuple(x.shape), True), value if value.dtype is x.dtype else to_dtype(value, x.dtype), x
+    ),
+    vjp=lambda g, _out, _x, _value: (g * 0, sum(g)),
+    tags=("like_self",),
+    samples=lambda: [Sample((floats(2, 3), 1.5)), Sample((floats(2, 3), floats(seed=2)))],
+)
 
 
 @function(method=True, inplace=True)

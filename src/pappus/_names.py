@@ -11,7 +11,7 @@ from typing import Any
 
 MODULES = (
     "autograd", "cli", "cuda", "export", "frontend", "linalg", "nn", "optim", "quantize", "random", "runtime",
-    "serialization", "utils",
+    "serialization", "special", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)

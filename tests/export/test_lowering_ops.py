@@ -43,7 +43,7 @@ UNSUPPORTED = {
         "cholesky", "det", "eigh", "inv", "lu_factor", "pinv", "qr", "slogdet", "solve", "solve_triangular",
         "svd", "svdvals",
     )
-}  # fmt: skip
+} | dict.fromkeys(("digamma", "igamma", "igammac", "lgamma", "polygamma_of"), "no kernel yet")  # fmt: skip
 # Operators some of whose samples are refused.
 PARTLY = {("convolution", 6): "three-dimensional convolutions", ("index", 2): "several index tensors"}
 # The shape of the result depends on the values: capture refuses it.

@@ -42,7 +42,10 @@ CONSTANT_IN_TORCH = {
     "nll_loss": (2,),
     "cross_entropy": (2,),
 }
-LOOSER = {"hardsigmoid": 1e-7}  # torch multiplies by 1/6 in float32 in the gradient
+LOOSER = {
+    "hardsigmoid": 1e-7,  # torch multiplies by 1/6 in float32 in the gradient
+    "digamma": 1e-8, "polygamma_of": 1e-8,  # torch's trigamma has 9 digits
+}  # fmt: skip
 
 
 def _batch_norm_train(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
@@ -156,6 +159,7 @@ CALLS: dict[str, Callable[..., Any]] = {
         x, output_size, mode="bilinear", align_corners=align_corners
     ),
     "count_nonzero": lambda x, dim: torch.count_nonzero(x, dim=dim),
+    "polygamma_of": lambda x, n: torch.polygamma(n, x),
     "arange": lambda start, end, step, dtype: torch.arange(start, end, step, dtype=dtype),
     "masked_fill": lambda x, mask, value: x.masked_fill(mask, float(value)),
     "softmax": lambda x, dim, dtype: torch.softmax(x, dim, dtype=dtype),
