@@ -91,6 +91,7 @@ oracles: .make/deps
 
 conformance-torch: build oracles
 	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
+	$(BIN)/python tests/conformance/torch_optim.py
 
 figures: build
 	$(BIN)/python benchmarks/figures.py

@@ -14,7 +14,7 @@ import numpy as np
 
 from . import dtypes
 from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
-from .inplace import assign, show
+from .inplace import assign, show, touch
 from .schema import REQUIRED, check_call, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
@@ -28,6 +28,7 @@ __all__ = [
     "SILENT",
     "Mode",
     "call",
+    "call_into",
     "current_mode",
     "eager_call",
     "errors",
@@ -313,6 +314,32 @@ def edge_of(arg: Tensor) -> tuple[Any, int] | None:
 def ghost_of(arg: Tensor) -> Ghost:
     """The shape and type of `arg`, and whether it requires grad."""
     return Ghost(arg._data.shape, arg.dtype, arg._requires_grad)
+
+
+def call_into(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], targets: Sequence[Tensor | None]) -> None:
+    """`call`, and `assign` each result to its target (None: not wanted), which may be an operand.
+
+    Where nobody watches and the kernel can (tag "into": it takes `out=`), it writes there itself, without new memory.
+    """
+    if state.mode is not None or state.grad or "into" not in op.tags:
+        for target, value in zip(targets, call(op, args, attrs), strict=True):
+            if target is not None:
+                assign(target, value, op.name, update=True)
+        return
+    token = errors.set(SILENT)
+    try:
+        if op.check:
+            op.shape(*args, **attrs)
+        out = [None if t is None else t._data for t in targets]
+        op.eager(np, *[None if a is None else a._data for a in args], out=out, **attrs)  # type: ignore[misc]
+    except Exception as error:
+        _explain(error, op, args, attrs)
+        raise
+    finally:
+        errors.reset(token)
+    for target in targets:
+        if target is not None:
+            touch(target, op.name)
 
 
 # -- shapes without numbers -----------------------------------------------------------------------

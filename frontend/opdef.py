@@ -56,7 +56,8 @@ class OpDef:
     eager kernel (else only when the kernel fails); `ufunc` is the numpy function that does on float32 and float64 what
     the kernel does; `differentiable` is False where a gradient makes no sense; `onnx`,
     `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
-    `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs").
+    `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the kernel
+    takes `out=`, arrays to write to).
     """
 
     def __init__(self, schema: Schema, doc: str, **hooks: Any) -> None:

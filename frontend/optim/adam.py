@@ -5,9 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend import ops
-from pappus.frontend.inplace import assign
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_range
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_betas, check_lr, check_range, number, put
 from pappus.frontend.tensor import Tensor
+
+
+def _check_tensors(lr: Any, betas: Any, foreach: bool | None, capturable: bool) -> None:
+    """Options given as tensors: which combinations PyTorch allows."""
+    if isinstance(lr, Tensor) and foreach and not capturable:
+        raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
+    given = [isinstance(beta, Tensor) for beta in betas]
+    if any(given) and not all(given):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for index, beta in enumerate(betas):
+        if isinstance(beta, Tensor):
+            if foreach and not capturable:
+                raise ValueError(f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True")
+            if beta.numel() != 1:
+                raise ValueError(f"Tensor betas[{index}] must be 1-element, got shape {list(beta.shape)}")
 
 
 class Adam(Optimizer):
@@ -17,7 +31,8 @@ class Adam(Optimizer):
         p = p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
 
     `weight_decay` adds w p to the gradient, or with `decoupled_weight_decay` shrinks p by lr w as AdamW does. `amsgrad`
-    divides by the largest v so far. `foreach`, `capturable`, `differentiable` and `fused` are accepted and ignored.
+    divides by the largest v so far. `foreach`, `capturable` and `fused` are accepted: there is one implementation. With
+    `differentiable` the step is recorded, and non-leaf parameters are allowed.
 
     >>> import pappus as pp
     >>> p = pp.tensor([1.0], requires_grad=True)
@@ -31,10 +46,10 @@ class Adam(Optimizer):
     def __init__(
         self,
         params: Params,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float = 0,
         amsgrad: bool = False,
         *,
         foreach: bool | None = None,
@@ -44,11 +59,11 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_range("learning rate", lr)
-        check_range("epsilon value", eps)
-        check_range("beta parameter at index 0", betas[0], below=1.0)
-        check_range("beta parameter at index 1", betas[1], below=1.0)
-        check_range("weight_decay value", weight_decay)
+        check_lr(lr)
+        check_range("epsilon", eps)
+        _check_tensors(lr, betas, foreach, capturable)
+        check_betas(betas)
+        check_range("weight_decay", weight_decay)
         super().__init__(
             params,
             {
@@ -59,26 +74,21 @@ class Adam(Optimizer):
         )  # fmt: skip
 
     def _update(self, param: Tensor, group: Group) -> None:
-        state: dict[str, Any] = self.state[param]
-        if not state:
-            state["step"] = ops.zeros(())
+        state = self._counted(param)
+        if "exp_avg" not in state:
             state["exp_avg"] = ops.zeros_like(param)
             state["exp_avg_sq"] = ops.zeros_like(param)
             if group["amsgrad"]:
                 state["max_exp_avg_sq"] = ops.zeros_like(param)
-        assign(state["step"], state["step"] + 1)
+        mean, square = state["exp_avg"], state["exp_avg_sq"]
+        top = state.get("max_exp_avg_sq") if group["amsgrad"] else None
         beta1, beta2 = group["betas"]
-        new = ops.adam_step(
-            param, param.grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"), state["step"],
-            lr=float(group["lr"]), beta1=float(beta1), beta2=float(beta2), eps=float(group["eps"]),
-            weight_decay=float(group["weight_decay"]), decoupled=bool(group["decoupled_weight_decay"]),
-            maximize=bool(group["maximize"]),
+        put(
+            ops.adam_step, (param, param.grad, mean, square, top, state["step"]), (param, mean, square, top),
+            lr=number(group["lr"]), beta1=number(beta1), beta2=number(beta2), eps=number(group["eps"]),
+            weight_decay=number(group["weight_decay"]), decoupled=group["decoupled_weight_decay"],
+            maximize=group["maximize"],
         )  # fmt: skip
-        assign(param, new[0])
-        assign(state["exp_avg"], new[1])
-        assign(state["exp_avg_sq"], new[2])
-        if group["amsgrad"]:
-            assign(state["max_exp_avg_sq"], new[3])
 
 
 class AdamW(Adam):
@@ -92,8 +102,8 @@ class AdamW(Adam):
     def __init__(
         self,
         params: Params,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,

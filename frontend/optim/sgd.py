@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pappus.frontend import ops
-from pappus.frontend.inplace import assign
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_range
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_lr, check_range, number, put
 from pappus.frontend.tensor import Tensor
 
 
@@ -13,7 +14,8 @@ class SGD(Optimizer):
 
         g = grad + w p;   m = b m + (1 - dampening) g;   p = p - lr m   (Nesterov: p - lr (g + b m))
 
-    The first step takes m = g. `maximize` goes uphill. `foreach`, `differentiable`, `fused` are accepted and ignored.
+    The first step takes m = g. `maximize` goes uphill. `foreach` and `fused` are accepted: there is one implementation.
+    With `differentiable` the step is recorded, and non-leaf parameters are allowed.
 
     >>> import pappus as pp
     >>> p = pp.tensor([1.0], requires_grad=True)
@@ -27,10 +29,10 @@ class SGD(Optimizer):
     def __init__(
         self,
         params: Params,
-        lr: float = 1e-3,
-        momentum: float = 0.0,
-        dampening: float = 0.0,
-        weight_decay: float = 0.0,
+        lr: float | Tensor = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: float | Tensor = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
@@ -38,9 +40,9 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_range("learning rate", lr)
-        check_range("momentum value", momentum)
-        check_range("weight_decay value", weight_decay)
+        check_lr(lr)
+        check_range("momentum", momentum)
+        check_range("weight_decay", weight_decay)
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
         super().__init__(
@@ -53,16 +55,15 @@ class SGD(Optimizer):
         )  # fmt: skip
 
     def _update(self, param: Tensor, group: Group) -> None:
-        gradient = param.grad
-        momentum, state = group["momentum"], self.state[param] if group["momentum"] else {}
-        buffer = state.get("momentum_buffer")
-        new_param, new_buffer = ops.sgd_step(
-            param, gradient, buffer, lr=float(group["lr"]), momentum=momentum, dampening=group["dampening"],
-            weight_decay=group["weight_decay"], nesterov=group["nesterov"], maximize=group["maximize"],
-        )  # fmt: skip
-        assign(param, new_param)
+        momentum = number(group["momentum"])
+        buffer, target = None, None
         if momentum:
-            if buffer is None:
-                state["momentum_buffer"] = new_buffer
-            else:
-                assign(buffer, new_buffer)
+            state: dict[str, Any] = self.state[param]
+            buffer = target = state.get("momentum_buffer")
+            if target is None:
+                target = state["momentum_buffer"] = ops.zeros_like(param)
+        put(
+            ops.sgd_step, (param, param.grad, buffer), (param, target), lr=number(group["lr"]), momentum=momentum,
+            dampening=number(group["dampening"]), weight_decay=number(group["weight_decay"]),
+            nesterov=group["nesterov"], maximize=group["maximize"],
+        )  # fmt: skip

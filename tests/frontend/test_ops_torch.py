@@ -15,7 +15,8 @@ from pappus.frontend.opdef import OPS, OpDef
 
 torch = pytest.importorskip("torch")
 
-from torch_oracle import both, same, to_torch  # noqa: E402 - needs torch
+from optimizer_steps import STEPS  # noqa: E402 - needs torch
+from torch_oracle import both, same, to_torch  # noqa: E402
 
 F = torch.nn.functional
 
@@ -52,32 +53,6 @@ def _batch_norm_train(x: Any, weight: Any, bias: Any, eps: float = 1e-5) -> Any:
     dims = [0, *range(2, x.ndim)]
     out = F.batch_norm(x, None, None, weight, bias, True, 0.1, eps)
     return out, x.mean(dims), x.var(dims, unbiased=False)
-
-
-def _sgd(param: Any, grad: Any, buffer: Any, **options: Any) -> Any:
-    p = param.detach().clone().requires_grad_()
-    p.grad = grad.detach().clone()
-    opt = torch.optim.SGD([p], **options)
-    if buffer is not None and options["momentum"]:
-        opt.state[p]["momentum_buffer"] = buffer.detach().clone()
-    opt.step()
-    return p.detach()
-
-
-def _adam(param: Any, grad: Any, mean: Any, square: Any, top: Any, step: Any, **options: Any) -> Any:
-    p = param.detach().clone().requires_grad_()
-    p.grad = grad.detach().clone()
-    kind = torch.optim.AdamW if options.pop("decoupled") else torch.optim.Adam
-    options["betas"] = (options.pop("beta1"), options.pop("beta2"))
-    opt = kind([p], amsgrad=top is not None, **options)
-    state = {
-        "step": torch.tensor(float(step) - 1),
-        "exp_avg": mean.detach().clone(),
-        "exp_avg_sq": square.detach().clone(),
-    }
-    opt.state[p] = state if top is None else {**state, "max_exp_avg_sq": top.detach().clone()}
-    opt.step()
-    return p.detach(), opt.state[p]["exp_avg"], opt.state[p]["exp_avg_sq"]
 
 
 def _rotary(x: Any, cos: Any, sin: Any, interleaved: bool) -> Any:
@@ -175,8 +150,6 @@ CALLS: dict[str, Callable[..., Any]] = {
     "col2im": lambda x, **o: F.fold(x, **o),
     "slice_scatter": lambda x, src, dim, start, end, step: torch.slice_scatter(x, src, dim, start, end, step),
 }
-# Optimizer steps: the parts of the result that torch's optimizers show.
-STEPS: dict[str, Callable[..., Any]] = {"sgd_step": _sgd, "adam_step": _adam}
 
 
 def _over(function: Any, x: Any, dims: Any, keepdim: bool) -> Any:
