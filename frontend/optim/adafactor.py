@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend import ops
-from pappus.frontend.inplace import assign
 from pappus.frontend.dtypes import finfo
+from pappus.frontend.inplace import assign
 from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_lr, number
 from pappus.frontend.tensor import Tensor
 
