@@ -2,7 +2,8 @@
 
     python runtime_c/build_cffi.py OUT.c
 
-The public header is the only declaration of the API: the cdef is the header itself without its preprocessor lines.
+The headers are the only declarations of the API: the cdef is the public header and that of direct.c without their
+preprocessor lines, and the numbers of kernels/eager.h.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from cffi import FFI  # type: ignore[import-untyped]
 
-HEADER = Path(__file__).resolve().parent / "include" / "pappus.h"
+HERE = Path(__file__).resolve().parent
+HEADERS = (HERE / "include" / "pappus.h", HERE / "python" / "direct.h", HERE / "kernels" / "eager.h")
 # Callbacks from C into Python: one trampoline, which finds its Python object through `user`.
 CALLBACKS = 'extern "Python" void pappus_observed(void *user, const pp_observation *seen);\n'
 
@@ -41,8 +43,8 @@ def declarations(text: str) -> str:
 def builder() -> FFI:
     """The configured cffi builder."""
     ffi = FFI()
-    ffi.cdef(declarations(HEADER.read_text()) + CALLBACKS)
-    ffi.set_source("pappus.runtime._capi", '#include "pappus.h"')
+    ffi.cdef("".join(declarations(header.read_text()) for header in HEADERS) + CALLBACKS)
+    ffi.set_source("pappus.runtime._capi", '#include "direct.h"\n#include "eager.h"')
     return ffi
 
 

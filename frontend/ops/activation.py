@@ -11,6 +11,7 @@ import numpy as np
 from ..dtypes import float_of
 from ..erf import erf_array
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..native import pointwise as native_pointwise
 from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats
@@ -117,7 +118,8 @@ def _gelu_kernel(x: Any, approximate: str) -> Any:
     if approximate == "tanh":
         inner = x * (x * x * x.dtype.type(0.044715) + 1) * x.dtype.type(math.sqrt(2 / math.pi))
         return (np.tanh(inner) + 1) * x * half
-    return (erf_array(x * x.dtype.type(SQRT_HALF)) + 1) * x * half
+    found = native_pointwise.gelu(x)
+    return (erf_array(x * x.dtype.type(SQRT_HALF)) + 1) * x * half if found is None else found
 
 
 def _gelu(x: Any, approximate: str = "none") -> Any:
@@ -131,7 +133,26 @@ def _gelu_vjp(g: Any, _out: Any, x: Any, approximate: str) -> Any:
         c = math.sqrt(2 / math.pi)
         t = tanh(x * (x * x * 0.044715 + 1) * c)
         return (g * ((t + 1) * 0.5 + x * 0.5 * (1 - t * t) * (x * x * (3 * 0.044715) + 1) * c),)
-    return (g * ((erf(x * SQRT_HALF) + 1) * 0.5 + x * exp(x * x * -0.5) * GAUSS),)
+    return (gelu_backward(g, x),)
+
+
+def _gelu_backward_kernel(xp: Any, g: Any, x: Any) -> Any:
+    found = native_pointwise.gelu_grad(g, x)
+    if found is not None:
+        return found
+    one = x.dtype.type
+    slope = (erf_array(x * one(SQRT_HALF)) + 1) * one(0.5)
+    return g * (slope + x * np.exp(x * x * one(-0.5)) * one(GAUSS))
+
+
+gelu_backward = operator(
+    "gelu_backward(Tensor grad_output, Tensor self) -> Tensor",
+    "The gradient of `gelu` (exact form) at self, times that of its result.",
+    shape=lambda g, x: _float_only("gelu_backward")(x),
+    eager=in_float32(_gelu_backward_kernel),
+    decompose=lambda g, x: g * ((erf(x * SQRT_HALF) + 1) * 0.5 + x * exp(x * x * -0.5) * GAUSS),
+    samples=lambda: [Sample((floats(2, 3), floats(2, 3, seed=1)))],
+)
 
 
 def _gelu_shape(x: Any, approximate: str = "none") -> Spec:

@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from ..dtypes import DType, finfo, from_numpy_dtype
 from ..errors import ArgumentError, ShapeError
+from ..native import rows as native_rows
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
 from ._names import function
@@ -18,7 +20,7 @@ from ._samples import floats
 
 __all__ = [
     "batch_norm", "batch_norm_backward", "batch_norm_train", "group_norm", "instance_norm", "layer_norm",
-    "rms_norm",
+    "layer_norm_backward", "rms_norm", "rms_norm_backward",
 ]  # fmt: skip
 
 
@@ -149,7 +151,10 @@ def _channel_sum(xp: Any, x: Any) -> Any:
     return (x @ xp.ones(x.shape[2], x.dtype)).sum(axis=0)
 
 
-def _train_eager(xp: Any, input: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, Any, Any]:
+def _train_eager(xp: Any, input: Any, weight: Any, bias: Any, *, eps: float) -> tuple[Any, ...]:
+    found = native_rows.channel_norm(input, weight, bias, eps)
+    if found is not None:
+        return tuple(found)
     kind = input.dtype if input.dtype.itemsize >= 4 else xp.dtype("float32")
     x = _rows(input).astype(kind, copy=False)
     count = x.shape[0] * x.shape[2]
@@ -201,7 +206,10 @@ batch_norm_train = operator(
 def _backward_eager(
     xp: Any, grad_output: Any, grad_mean: Any, grad_var: Any, input: Any, weight: Any, mean: Any, var: Any, *,
     eps: float,
-) -> tuple[Any, Any, Any]:  # fmt: skip
+) -> tuple[Any, ...]:  # fmt: skip
+    found = native_rows.channel_norm_grad(grad_output, grad_mean, grad_var, input, weight, mean, var, eps)
+    if found is not None:
+        return tuple(found)
     kind = input.dtype if input.dtype.itemsize >= 4 else xp.dtype("float32")
     x, g = _rows(input).astype(kind, copy=False), _rows(grad_output).astype(kind, copy=False)
     count = kind.type(x.shape[0] * x.shape[2])
@@ -295,6 +303,9 @@ def _layer_norm_shape(input: Spec, weight: Any, bias: Any, *, normalized_shape: 
 
 
 def _layer_norm_eager(xp: Any, input: Any, weight: Any, bias: Any, *, normalized_shape: Any, eps: float) -> Any:
+    found = native_rows.norm(input, weight, bias, len(normalized_shape), eps, native_rows.LAYER)
+    if found is not None:
+        return found
     kind = input.dtype if input.dtype.itemsize >= 4 else xp.dtype("float32")
     size = math.prod(normalized_shape)
     x = input.reshape(-1, size).astype(kind, copy=False)
@@ -325,16 +336,85 @@ def _layer_norm_decompose(input: Any, weight: Any, bias: Any, *, normalized_shap
 def _layer_norm_vjp(
     g: Any, _out: Any, input: Any, weight: Any, _bias: Any, *, normalized_shape: Any, eps: float
 ) -> tuple[Any, Any, Any]:
-    dims = _last(normalized_shape)
-    centered = input - input.mean(dims, keepdim=True)
-    rstd = ((centered * centered).mean(dims, keepdim=True) + eps).rsqrt()
-    normal = centered * rstd
-    inner = g if weight is None else g * weight
-    grad = None
-    if input.requires_grad:
-        against = (inner * normal).mean(dims, keepdim=True)
-        grad = (inner - inner.mean(dims, keepdim=True) - normal * against) * rstd
-    return grad, None if weight is None else g * normal, None if _bias is None else g
+    grads = layer_norm_backward(g, input, weight, normalized_shape, eps)
+    return grads[0], None if weight is None else grads[1], None if _bias is None else grads[2]
+
+
+def _norm_backward_eager(layer: bool) -> Any:
+    """The gradients of a row's normalization as numpy: with z the normalized row and h = g * weight,
+    (h - mean(h) - z mean(h z)) / deviation, without mean(h) for RMS."""
+
+    def eager(xp: Any, g: Any, input: Any, weight: Any, *, normalized_shape: Any, eps: float) -> tuple[Any, ...]:
+        axes = len(normalized_shape)
+        found = native_rows.norm_grad(g, input, weight, axes, eps, native_rows.LAYER if layer else native_rows.RMS)
+        if found is not None:
+            return tuple(found)
+        kind = input.dtype if input.dtype.itemsize >= 4 else xp.dtype("float32")
+        size = math.prod(normalized_shape)
+        x, rows = input.reshape(-1, size).astype(kind, copy=False), g.reshape(-1, size).astype(kind, copy=False)
+        count = kind.type(size)
+        if layer:
+            x = x - (x @ xp.ones(size, kind) / count)[:, None]
+        rstd = (1 / xp.sqrt(xp.einsum("ij,ij->i", x, x) / count + kind.type(eps)))[:, None]
+        normal = x * rstd
+        inner = rows if weight is None else rows * weight.reshape(-1)
+        grad = inner - normal * (xp.einsum("ij,ij->i", inner, normal) / count)[:, None]
+        if layer:
+            grad -= (inner @ xp.ones(size, kind) / count)[:, None]
+        grad *= rstd
+        tail, parts = input.shape[input.ndim - axes :], (grad, xp.einsum("ij,ij->j", rows, normal), rows.sum(0))
+        shapes = (input.shape, tail, tail)
+        return tuple(p.reshape(s).astype(input.dtype, copy=False) for p, s in zip(parts, shapes, strict=True))
+
+    return eager
+
+
+def _norm_backward_decompose(layer: bool) -> Any:
+    def decompose(g: Any, input: Any, weight: Any, *, normalized_shape: Any, eps: float) -> tuple[Any, Any, Any]:
+        dims = _last(normalized_shape)
+        outer = list(range(input.ndim - len(normalized_shape)))
+        centered = input - input.mean(dims, keepdim=True) if layer else input
+        rstd = ((centered * centered).mean(dims, keepdim=True) + eps).rsqrt()
+        normal = centered * rstd
+        inner = g if weight is None else g * weight
+        grad = inner - normal * (inner * normal).mean(dims, keepdim=True)
+        if layer:
+            grad = grad - inner.mean(dims, keepdim=True)
+        scaled = g * normal
+        return grad * rstd, scaled.sum(outer) if outer else scaled, g.sum(outer) if outer else g
+
+    return decompose
+
+
+def _norm_backward_shape(g: Spec, input: Spec, weight: Any, *, normalized_shape: Any, eps: float) -> tuple[Spec, ...]:
+    _check_normalized("layer_norm_backward", input, normalized_shape, weight=weight)
+    tail = Spec(tuple(normalized_shape), input.dtype)
+    return Spec(tuple(input.shape), input.dtype), tail, tail
+
+
+def _norm_backward_samples() -> Iterator[Sample]:
+    yield Sample((floats(4, 5, seed=9), floats(4, 5), floats(5, seed=1), (5,)), {"eps": 1e-5})
+    yield Sample((floats(2, 3, 4, seed=9), floats(2, 3, 4), None, (3, 4)), {"eps": 1e-3})
+
+
+layer_norm_backward = operator(
+    "layer_norm_backward(Tensor grad_output, Tensor input, Tensor? weight, int[] normalized_shape, float eps) -> "
+    "(Tensor, Tensor, Tensor)",
+    """Gradients of `layer_norm` to its input, weight and bias.""",
+    shape=_norm_backward_shape,
+    eager=_norm_backward_eager(True),
+    decompose=_norm_backward_decompose(True),
+    samples=_norm_backward_samples,
+)
+rms_norm_backward = operator(
+    "rms_norm_backward(Tensor grad_output, Tensor input, Tensor? weight, int[] normalized_shape, float eps) -> "
+    "(Tensor, Tensor, Tensor)",
+    """Gradients of `rms_norm` to its input and weight; the third result is that of a bias, had it one.""",
+    shape=_norm_backward_shape,
+    eager=_norm_backward_eager(False),
+    decompose=_norm_backward_decompose(False),
+    samples=_norm_backward_samples,
+)
 
 
 def _layer_norm_samples() -> Iterator[Sample]:
@@ -367,11 +447,37 @@ def _rms_norm_shape(input: Spec, weight: Any, *, normalized_shape: Any, eps: Any
     return Spec(tuple(input.shape), input.dtype)
 
 
-def _rms_norm_decompose(input: Any, weight: Any, *, normalized_shape: Any, eps: Any) -> Any:
-    if eps is None:
-        from ..dtypes import finfo
+def _rms_eps(input: Any, eps: Any) -> Any:
+    """`eps`, or the machine epsilon of the type of a tensor or array."""
+    if eps is not None:
+        return eps
+    dtype = input.dtype
+    return finfo(dtype if isinstance(dtype, DType) else from_numpy_dtype(dtype)).eps
 
-        eps = finfo(input.dtype).eps
+
+def _rms_norm_eager(xp: Any, input: Any, weight: Any, *, normalized_shape: Any, eps: Any) -> Any:
+    eps = _rms_eps(input, eps)
+    found = native_rows.norm(input, weight, None, len(normalized_shape), eps, native_rows.RMS)
+    if found is not None:
+        return found
+    kind = input.dtype if input.dtype.itemsize >= 4 else xp.dtype("float32")
+    size = math.prod(normalized_shape)
+    x = input.reshape(-1, size).astype(kind, copy=False)
+    out = x * (1 / xp.sqrt(xp.einsum("ij,ij->i", x, x) / kind.type(size) + kind.type(eps)))[:, None]
+    if weight is not None:
+        out *= weight.reshape(-1)
+    return out.reshape(input.shape).astype(input.dtype, copy=False)
+
+
+def _rms_norm_vjp(
+    g: Any, _out: Any, input: Any, weight: Any, *, normalized_shape: Any, eps: Any
+) -> tuple[Any, Any]:
+    grads = rms_norm_backward(g, input, weight, normalized_shape, _rms_eps(input, eps))
+    return grads[0], None if weight is None else grads[1]
+
+
+def _rms_norm_decompose(input: Any, weight: Any, *, normalized_shape: Any, eps: Any) -> Any:
+    eps = _rms_eps(input, eps)
     out = input * ((input * input).mean(_last(normalized_shape), keepdim=True) + eps).rsqrt()
     return out if weight is None else out * weight
 
@@ -387,6 +493,8 @@ rms_norm = operator(
     [1.0, -1.0]
     """,
     shape=_rms_norm_shape,
+    eager=_rms_norm_eager,
+    vjp=_rms_norm_vjp,
     decompose=_rms_norm_decompose,
     samples=lambda: (Sample(s.args[:3], {"eps": 1e-6}) for s in _layer_norm_samples()),
 )

@@ -13,6 +13,7 @@ from .. import dtypes
 from ..dtypes import DType
 from ..erf import erf_array
 from ..errors import ArgumentError, DTypeError
+from ..native import pointwise as native_pointwise
 from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats, ints, masks
@@ -174,8 +175,13 @@ def _sigmoid(x: Any) -> Any:
 
 
 sigmoid = _float_unary("sigmoid", _sigmoid, lambda g, out, _x: g * (out * (1 - out)), "1 / (1 + exp(-x)).")
+def _erf_kernel(x: Any) -> Any:
+    found = native_pointwise.erf(x)
+    return erf_array(x) if found is None else found
+
+
 erf = _float_unary(
-    "erf", erf_array, lambda g, _out, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))), "The error function."
+    "erf", _erf_kernel, lambda g, _out, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))), "The error function."
 )
 
 

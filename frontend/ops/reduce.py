@@ -12,6 +12,7 @@ import numpy as np
 from .. import dtypes
 from ..dtypes import DType, float_of, get_default_dtype
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..native import rows as native_rows
 from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
@@ -539,6 +540,9 @@ def _softmax_shape(x: Any, dim: Any, dtype: Any = None) -> Spec:
 def _softmax32(xp: Any, x: Any, dim: int) -> Any:
     if x.ndim == 0 or x.size == 0:
         return np.ones_like(x)
+    found = native_rows.softmax(x, dim, False)
+    if found is not None:
+        return found
     out = x - _row_max(x, dim)
     np.exp(out, out=out)
     out /= _row_sum(out, dim)
@@ -559,6 +563,9 @@ def _row_sum(x: Any, dim: int) -> Any:
 def _log_softmax32(xp: Any, x: Any, dim: int) -> Any:
     if x.ndim == 0 or x.size == 0:
         return np.zeros_like(x)
+    found = native_rows.softmax(x, dim, True)
+    if found is not None:
+        return found
     out = x - _row_max(x, dim)
     out -= np.log(_row_sum(np.exp(out), dim))
     return out
@@ -588,15 +595,46 @@ def _log_softmax(x: Any, dim: int, dtype: Any = None) -> Any:
     return shifted - log(sum(exp(shifted), (dim,), keepdim=True))
 
 
+@in_float32
+def _softmax_backward32(xp: Any, g: Any, out: Any, dim: int, log: bool) -> Any:
+    found = native_rows.softmax_grad(g, out, dim, log)
+    if found is not None or out.ndim == 0 or out.size == 0:
+        return np.zeros_like(out) if found is None else found
+    if log:
+        return g - np.exp(out) * _row_sum(g, dim)
+    return (g - _row_sum(g * out, dim)) * out
+
+
+def _softmax_backward_shape(g: Spec, out: Spec, dim: int, log: bool = False) -> Spec:
+    wrap_dim(dim, len(out.shape))
+    if not g.dtype.is_floating_point:
+        raise DTypeError(f"softmax_backward of {g.dtype}: only floating-point tensors; use grad_output.float()")
+    return Spec(tuple(out.shape), g.dtype)
+
+
+def _softmax_backward(g: Any, out: Any, dim: int, log: bool = False) -> Any:
+    if log:
+        return g - exp(out) * sum(g, (dim,), keepdim=True)
+    return (g - sum(g * out, (dim,), keepdim=True)) * out
+
+
+softmax_backward = operator(
+    "softmax_backward(Tensor grad_output, Tensor out, int dim, bool log=False) -> Tensor",
+    "The gradient of softmax, or with log of log_softmax, from that of its result `out`.",
+    shape=_softmax_backward_shape, eager=_softmax_backward32,
+    decompose=_softmax_backward, tags=("normalize",),
+    samples=lambda: [Sample((floats(2, 3), floats(2, 3, seed=1), -1)),
+                     Sample((floats(2, 3, 2), floats(2, 3, 2, seed=1), 1), {"log": True})],
+)  # fmt: skip
 softmax = operator(
     "softmax(Tensor self, int dim=-1, *, dtype? dtype=None) -> Tensor", "exp(x) / sum(exp(x)) along a dimension.",
     shape=_softmax_shape, eager=_cast_first(_softmax32), decompose=_softmax, tags=("normalize",),
-    vjp=lambda g, out, _x, dim, dtype: ((g - sum(g * out, (dim,), keepdim=True)) * out,),
+    vjp=lambda g, out, _x, dim, dtype: (softmax_backward(g, out, dim),),
     samples=lambda: [Sample((floats(2, 3), -1)), Sample((floats(2, 3, 2), 1))],
 )  # fmt: skip
 log_softmax = operator(
     "log_softmax(Tensor self, int dim=-1, *, dtype? dtype=None) -> Tensor", "log(softmax(x)) along a dimension.",
     shape=_softmax_shape, eager=_cast_first(_log_softmax32), decompose=_log_softmax, tags=("normalize",),
-    vjp=lambda g, out, _x, dim, dtype: (g - exp(out) * sum(g, (dim,), keepdim=True),),
+    vjp=lambda g, out, _x, dim, dtype: (softmax_backward(g, out, dim, True),),
     samples=lambda: [Sample((floats(2, 3), -1)), Sample((floats(2, 3, 2), 1))],
 )  # fmt: skip

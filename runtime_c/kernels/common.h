@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "kernel.h"
+#include "eager.h"
 #include "../schema/schema_gen.h"
 
 #define PP_INLINE static inline __attribute__((always_inline, unused))
@@ -16,6 +17,10 @@
 /* 1 when the file compiles the double-precision and 64-bit integer paths (a small build may drop them). */
 #ifndef PP_WITH_WIDE
 #define PP_WITH_WIDE 1
+#endif
+/* 1 when the build has the families of eager.h. */
+#ifndef PP_WITH_EAGER
+#define PP_WITH_EAGER 0
 #endif
 
 PP_INLINE int pp_item_size(uint8_t dtype) {
@@ -46,6 +51,17 @@ PP_INLINE int64_t pp_step_of(const pp_view *v, int d) { return v->shape[d] == 1 
 
 /* True when walking dimension d touches consecutive elements. */
 PP_INLINE bool pp_unit(const pp_view *v, int d) { return v->shape[d] <= 1 || v->stride[d] == 1; }
+
+/* Dense f32 in row-major order. */
+PP_INLINE bool pp_plain(const pp_view *v) {
+  int64_t step = 1;
+  if (!pp_dense_f32(v)) return false;
+  for (int d = v->rank - 1; d >= 0; d--) {
+    if (v->shape[d] > 1 && v->stride[d] != step) return false;
+    step *= v->shape[d];
+  }
+  return true;
+}
 
 PP_INLINE int64_t pp_offset_of(const pp_view *v, const int64_t *index) {
   int64_t at = 0;

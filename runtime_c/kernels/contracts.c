@@ -136,9 +136,11 @@ static pp_status check_result(uint32_t operand, const pp_view *v, pp_error *e) {
 }
 
 pp_status pp_contract_check(const pp_step *s, pp_error *e) {
-  if (s->family < PP_FAMILY_POINTWISE || s->family > PP_FAMILY_UPDATE)
-    return pp_fail(e, PP_ERR_CONTRACT, UINT32_MAX, s->family, PP_FAMILY_UPDATE);
-  const uint8_t *n = arity[s->family];
+  const uint8_t *n = s->family >= PP_FAMILY_POINTWISE && s->family <= PP_FAMILY_UPDATE ? arity[s->family] : NULL;
+#if PP_WITH_EAGER
+  if (!n) n = pp_eager_arity(s->family);
+#endif
+  if (!n) return pp_fail(e, PP_ERR_CONTRACT, UINT32_MAX, s->family, PP_FAMILY_UPDATE);
   if (s->family != PP_FAMILY_POINTWISE) {
     if (s->n_args != n[1]) return pp_fail(e, PP_ERR_CONTRACT, UINT32_MAX, s->n_args, n[1]);
     if (s->n_results != n[2]) return pp_fail(e, PP_ERR_CONTRACT, UINT32_MAX, s->n_results, n[2]);
@@ -174,6 +176,11 @@ pp_status pp_contract_check(const pp_step *s, pp_error *e) {
     case PP_FAMILY_SOFTMAX: return check_softmax(s, e);
     case PP_FAMILY_MOVE: return check_move(s, e);
     case PP_FAMILY_GATHER: return check_gather(s, e);
-    default: return check_update(s, e);
+    case PP_FAMILY_UPDATE: return check_update(s, e);
+#if PP_WITH_EAGER
+    default: return pp_check_eager(s, e);
+#else
+    default: return PP_OK;
+#endif
   }
 }

@@ -38,5 +38,8 @@ pp_status pp_check_program(const pp_step *s, int rank, int loads, int stores, pp
 pp_status pp_check_gemm(const pp_step *s, pp_error *e);
 pp_status pp_check_conv2d(const pp_step *s, pp_error *e);
 pp_status pp_check_pool2d(const pp_step *s, pp_error *e);
+/* Of eager.h: { required args, args, results, attrs, floats }, NULL for another family; and the contracts. */
+const uint8_t *pp_eager_arity(uint8_t family);
+pp_status pp_check_eager(const pp_step *s, pp_error *e);
 
 #endif

@@ -203,6 +203,12 @@ PP_INLINE void vf_storen(float *p, vf v, int64_t n) { if (n > 0) *p = v; }
 PP_INLINE vi vf_trunc_int(vf a) { return a > -2147483648.0f && a < 2147483648.0f ? (vi)a : INT32_MIN; }
 #endif
 
+PP_INLINE float vf_lane0(vf v) {
+  float r;
+  memcpy(&r, &v, sizeof r);
+  return r;
+}
+
 /* Sum of the lanes, by halving: one order for a given width. */
 PP_INLINE float vf_sum(vf v) {
   float t[PP_W];

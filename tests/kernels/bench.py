@@ -19,8 +19,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "runtime_c" / "kernels"
-HEADER = ROOT / "runtime_c" / "schema" / "schema_gen.h"
-C = {m[1]: int(m[2]) for m in re.finditer(r"#define PP_(\w+) (\d+)u?$", HEADER.read_text(), re.M)}
+HEADERS = (ROOT / "runtime_c" / "schema" / "schema_gen.h", KERNELS / "eager.h")
+C = {m[1]: int(m[2]) for h in HEADERS for m in re.finditer(r"#define PP_(\w+) (\d+)u?$", h.read_text(), re.M)}
 
 DTYPES = {
     "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
@@ -33,7 +33,7 @@ ISA_FLAGS = {
     "avx2": ["-mavx2", "-mfma", "-mf16c"],
     "avx512": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"],
 }
-FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-Wall", "-Wextra", "-Werror"]
+FLAGS = ["-std=c11", "-O3", "-ffp-contract=off", "-fPIC", "-Wall", "-Wextra", "-Werror", "-DPP_WITH_EAGER=1"]
 EMULATE = ["-O1", "-DPP_SIMD_EMULATE_512", "-mavx2", "-mfma", "-mf16c", "-Wno-psabi"]
 
 

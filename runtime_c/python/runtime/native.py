@@ -31,6 +31,7 @@ DTYPE_NAMES = {
     int(DType.I64): "int64", int(DType.F16): "float16", int(DType.BF16): "bfloat16", int(DType.F32): "float32",
     int(DType.F64): "float64",
 }  # fmt: skip
+CODES = {name: number for number, name in DTYPE_NAMES.items()}
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:

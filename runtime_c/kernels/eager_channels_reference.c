@@ -1,0 +1,4 @@
+/* Normalization of channels and its gradient, one element at a time: any target. */
+#define PP_SIMD_SCALAR 1
+#define PP_ISA_SUFFIX reference
+#include "eager_channels_impl.h"

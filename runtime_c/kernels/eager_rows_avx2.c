@@ -1,0 +1,3 @@
+/* Gradients of softmax and norms, compiled for AVX2. */
+#define PP_ISA_SUFFIX avx2
+#include "eager_rows_impl.h"

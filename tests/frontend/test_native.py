@@ -1,0 +1,153 @@
+"""Operators that the runtime's kernels compute, against the numpy kernels: values and gradients, whatever the shapes,
+strides and number of threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pappus as pp
+from pappus.frontend import native
+
+pytestmark = pytest.mark.skipif(not native.available(), reason="the runtime is not compiled here")
+F = pp.nn.functional
+Case = tuple[Callable[..., Any], list[np.ndarray]]
+
+
+def draw(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Random numbers in memory laid out in some way: transposed, sliced, reversed, broadcast, or plain."""
+    way = rng.integers(6)
+    if way == 0:
+        return rng.normal(size=shape[::-1]).astype(np.float32).T
+    if way == 1:
+        wide = rng.normal(size=tuple(2 * s for s in shape)).astype(np.float32)
+        return wide[tuple(slice(None, None, 2) for _ in shape)]
+    if way == 2:
+        return rng.normal(size=shape).astype(np.float32)[tuple(slice(None, None, -1) for _ in shape)]
+    if way == 3:
+        return np.broadcast_to(rng.normal(size=shape[1:]).astype(np.float32), shape)
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def values(function: Callable[..., Any], arrays: list[np.ndarray], engine: str, seed: int) -> list[np.ndarray]:
+    """What a function gives, and its gradients to every float array, under one kind of kernels."""
+    with native.engine(engine):
+        tensors = [pp.from_numpy(a) if a.dtype == np.float32 else pp.tensor(a) for a in arrays]
+        floats = [t for t in tensors if t.dtype is pp.float32]
+        for t in floats:
+            t.requires_grad_()
+        outs = function(*tensors)
+        outs = outs if isinstance(outs, tuple) else (outs,)
+        rng = np.random.default_rng(seed)
+        total = sum((o * pp.from_numpy(rng.normal(size=o.shape).astype(np.float32))).sum() for o in outs)
+        grads = pp.autograd.grad(total, floats)
+        return [t.detach().numpy().copy() for t in (*outs, *grads)]
+
+
+def agree(function: Callable[..., Any], arrays: list[np.ndarray], seed: int = 0) -> None:
+    with counting() as used:
+        found = values(function, arrays, "native", seed)
+    assert used, "no kernel of the runtime was called"
+    for got, want in zip(found, values(function, arrays, "numpy", seed), strict=True):
+        assert got.shape == want.shape and got.dtype == want.dtype
+        size = max(float(np.abs(want).max(initial=0)), 1e-3)
+        assert np.allclose(got, want, rtol=1e-5, atol=1e-5 * size), float(np.abs(got - want).max() / size)
+
+
+class counting:
+    """Notes the families that `direct.run` computes."""
+
+    def __enter__(self) -> list[int]:
+        self.module, self.used = native.direct(), []
+        self.run = self.module.run
+
+        def run(family: int, *args: Any, **kwargs: Any) -> bool:
+            done = self.run(family, *args, **kwargs)
+            if done:
+                self.used.append(family)
+            return bool(done)
+
+        self.module.run = run
+        return self.used
+
+    def __exit__(self, *exc: object) -> None:
+        self.module.run = self.run
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_softmax_and_activations(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.choice([1, 2, 3, 5, 8, 17, 40], size=rng.integers(1, 4)))
+    dim = int(rng.integers(-len(shape), len(shape)))
+    x = draw(rng, *shape)
+    for function in (lambda x: x.softmax(dim), lambda x: x.log_softmax(dim), F.gelu, pp.erf):
+        agree(function, [x], seed)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_norms(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, c, *rest = (int(n) for n in rng.choice([2, 3, 6, 17], size=rng.integers(2, 5)))
+    x, tail = draw(rng, n, c, *rest), (n, c, *rest)[-1:] if seed % 2 else (n, c, *rest)[1:]
+    w, b, eps = draw(rng, *tail), draw(rng, *tail), 0.1  # large: rows of two elements are ill-conditioned
+    agree(lambda x, w, b: F.layer_norm(x, tail, w, b, eps), [x, w, b], seed)
+    agree(lambda x, w: F.rms_norm(x, tail, w, eps), [x, w], seed)
+    agree(lambda x: F.layer_norm(x, tail, eps=eps), [x], seed)
+    w, b = draw(rng, c), draw(rng, c)
+    agree(lambda x, w, b: F.batch_norm(x, None, None, w, b, True, eps=eps), [x, w, b], seed)
+    agree(lambda x, w, b: F.group_norm(x, c, w, b, eps), [rng.normal(size=x.shape).astype(np.float32), w, b], seed)
+
+
+def test_special_values_are_those_of_numpy() -> None:
+    x = np.array([[0.0, -np.inf, 1.0], [np.nan, 0.0, 1.0], [80.0, -80.0, 1e-30]], np.float32)
+    for function in (lambda t: t.softmax(-1), lambda t: t.log_softmax(0), F.gelu, pp.erf):
+        with native.engine("numpy"):
+            want = function(pp.tensor(x)).numpy()
+        np.testing.assert_allclose(function(pp.tensor(x)).numpy(), want, rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_of_other_types_and_empty_tensors_go_to_numpy() -> None:
+    with counting() as used:
+        for x in (pp.zeros(0, 3), pp.zeros(3, 0), pp.ones(2, 3, dtype=pp.float64)):
+            assert x.softmax(-1).shape == x.shape and F.gelu(x).shape == x.shape
+    assert not used
+    with counting() as used:
+        half = pp.ones(2, 3, dtype=pp.float16).softmax(-1)
+    assert half.dtype is pp.float16 and used
+
+
+def test_numbers_of_threads_change_no_bit() -> None:
+    rng = np.random.default_rng(3)
+    x, w = (rng.normal(size=s).astype(np.float32) for s in ((64, 3000), (3000,)))
+    before, found = native.direct().get_threads(), []
+    try:
+        for threads in (1, 2, 5):
+            native.direct().set_threads(threads)
+            assert native.direct().get_threads() == threads
+            cases: list[Case] = [(lambda x: x.softmax(-1), [x]), (lambda x, w: F.layer_norm(x, (3000,), w), [x, w]),
+                                 (F.gelu, [x]), (lambda x: F.batch_norm(x, None, None, None, None, True), [x])]
+            found.append([a for f, arrays in cases for a in values(f, arrays, "native", 1)])
+    finally:
+        native.direct().set_threads(before)
+    for other in found[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_the_environment_switches_them_off_and_a_missing_extension_is_no_error() -> None:
+    code = (
+        "import sys\n"
+        "if 'missing' in sys.argv: sys.modules['pappus.runtime._capi'] = None\n"
+        "import pappus as pp\nfrom pappus.frontend import native\n"
+        "print(native.available(), pp.ones(2, 2).softmax(-1).tolist())"
+    )
+    half = "[[0.5, 0.5], [0.5, 0.5]]"
+    for words, environment, want in (([], {}, True), ([], {"PAPPUS_EAGER": "numpy"}, False), (["missing"], {}, False)):
+        done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
+                              env={**os.environ, **environment})  # fmt: skip
+        assert done.stdout.strip() == f"{want} {half}", done.stderr
