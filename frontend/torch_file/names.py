@@ -89,7 +89,7 @@ def _parameter(data: Any, requires_grad: Any, hooks: Any = None) -> Parameter:
 
 @_known("torch._utils._rebuild_parameter_with_state")
 def _parameter_with_state(data: Any, requires_grad: Any, hooks: Any, state: Any) -> Parameter:
-    made = _parameter(data, requires_grad)
+    made: Parameter = _parameter(data, requires_grad)
     _attributes(made, state)
     return made
 

@@ -11,7 +11,7 @@ from typing import Any
 
 MODULES = (
     "autograd", "cli", "cuda", "export", "frontend", "linalg", "nn", "optim", "quantize", "random", "runtime",
-    "serialization", "special", "utils",
+    "serialization", "special", "torch", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)
@@ -23,6 +23,7 @@ for _module, _names in {
     "frontend.printing": ("set_printoptions",),
     "frontend.serialize": ("save", "load", "FormatError"),
     "frontend.nn": ("Parameter",),
+    "torch.install": ("install_as_torch",),
     "frontend.random": (
         "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed",
         "set_rng_state",

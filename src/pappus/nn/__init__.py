@@ -5,5 +5,6 @@ from pappus.frontend.nn import __all__ as __all__
 from pappus.nn import attention as attention
 from pappus.nn import functional as functional
 from pappus.nn import init as init
+from pappus.nn import modules as modules
 from pappus.nn import parameter as parameter
 from pappus.nn import utils as utils
