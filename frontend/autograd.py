@@ -6,18 +6,20 @@ taking the newest first is a topological order: when a node's turn comes, its gr
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
+from heapq import heappop, heappush
 from inspect import isgeneratorfunction
 from typing import Any
 
 import numpy as np
 
+from .dispatch import add_in_place
 from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
 from .source import user_location
 from .symbolic import SymbolicArray
-from .tape import Ghost, Node, caller, history_of, line_of, state
+from .tape import Ghost, Node, caller, entered, history_of, line_of, state
 from .tensor import Tensor
 
 __all__ = [
@@ -214,7 +216,7 @@ def backward(
         wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
         for leaf, found in zip(wanted, _walk(roots, seeds, keep, create_graph, wanted), strict=True):
             if found is not None:
-                _accumulate(leaf, found, create_graph)
+                _accumulate(leaf, [found], create_graph)
         return
     _walk(roots, seeds, keep, create_graph, None)
 
@@ -260,15 +262,35 @@ def grad(
     return tuple(found)
 
 
-def _accumulate(leaf: Tensor, gradient: Tensor, create_graph: bool) -> None:
+def _references(holder: list[Any]) -> int:
+    return sys.getrefcount(holder[0])
+
+
+_ALONE = _references([object()])  # what `_references` says of an object that nothing but the list refers to
+
+
+def _own(holder: list[Any]) -> Tensor:
+    """The gradient in `holder`, copied unless it is certain that nobody else has it or its memory.
+
+    The same gradient may have gone to another leaf, or be a view of one, or be what a user passed.
+    """
+    if _references(holder) == _ALONE and _references([holder[0]._data]) == _ALONE + 1:
+        array = holder[0]._data
+        if array.base is None and array.flags.carray:
+            return holder[0]  # type: ignore[no-any-return]
+    return Tensor._from_data(np.array(holder[0]._data, order="C"))
+
+
+def _accumulate(leaf: Tensor, holder: list[Any], create_graph: bool) -> None:
+    if leaf._hooks:
+        holder[0] = _run_hooks(leaf._hooks, holder[0])
     known = leaf._grad
-    if known is None:
-        # A copy: the same gradient may have gone to another leaf, or be a view of one.
-        if not create_graph and isinstance(gradient._data, np.ndarray):
-            gradient = Tensor._from_data(np.array(gradient._data, order="C"))
-        leaf._grad = gradient
+    if known is not None:
+        leaf._grad = known + holder[0]
+    elif create_graph or type(holder[0]._data) is not np.ndarray:
+        leaf._grad = holder[0]
     else:
-        leaf._grad = known + gradient
+        leaf._grad = _own(holder)
     if leaf._post_hooks:
         for hook in list(leaf._post_hooks):
             hook(leaf)
@@ -290,7 +312,7 @@ def _walk(
     """Propagate `seeds` from `roots`. Returns the gradients of `wanted`, or, for None, adds to every leaf's `.grad`."""
     pending: dict[Node, dict[int, Tensor]] = {}
     queue: list[tuple[int, Node]] = []
-    leaves: dict[int, tuple[Tensor, Tensor]] = {}
+    leaves: dict[int, list[Any]] = {}  # by id: [gradient, leaf, whether the gradient is a sum made here]
     capture: dict[tuple[int, int], Tensor] = {}
     stops: set[tuple[int, int]] = set()
     useful: set[Node] | None = None
@@ -299,15 +321,22 @@ def _walk(
         useful = _reach([r._node for r in roots if r._node is not None], wanted)
 
     def send(target: Any, index: int, gradient: Tensor) -> None:
-        if not isinstance(target, Node):
-            known = leaves.get(id(target))
-            leaves[id(target)] = (target, gradient if known is None else known[1] + gradient)
+        if isinstance(target, Node):
+            slots = pending.get(target)
+            if slots is None:
+                pending[target] = {index: gradient}
+                heappush(queue, (-target.seq, target))
+            else:
+                slots[index] = slots[index] + gradient if index in slots else gradient
             return
-        slots = pending.get(target)
-        if slots is None:
-            slots = pending[target] = {}
-            heapq.heappush(queue, (-target.seq, target))
-        slots[index] = gradient if index not in slots else slots[index] + gradient
+        entry = leaves.get(id(target))
+        if entry is None:
+            leaves[id(target)] = [gradient, target, False]
+        elif entry[2]:  # the third and later gradients of a leaf are added in place
+            add_in_place(entry[0]._data, gradient._data)
+        else:
+            entry[0] = entry[0] + gradient
+            entry[2] = not create_graph and not entered
 
     saved, state.grad = state.grad, create_graph
     place = None if keep else caller()
@@ -315,13 +344,14 @@ def _walk(
         for root, seed in zip(roots, seeds, strict=True):
             send(root if root._node is None else root._node, root._index, seed)
         while queue:
-            _, node = heapq.heappop(queue)
+            node = heappop(queue)[1]
             slots = pending.pop(node)
-            for index in slots:
-                if node.hooks is not None and index in node.hooks:
-                    slots[index] = _run_hooks(node.hooks[index], slots[index])
-                if (id(node), index) in stops:
-                    capture[id(node), index] = slots[index]
+            if stops or node.hooks is not None:
+                for index in slots:
+                    if node.hooks is not None and index in node.hooks:
+                        slots[index] = _run_hooks(node.hooks[index], slots[index])
+                    if (id(node), index) in stops:
+                        capture[id(node), index] = slots[index]
             if useful is not None and node not in useful:
                 continue
             for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
@@ -329,15 +359,16 @@ def _walk(
                     send(edge[0], edge[1], gradient)
             if not keep:
                 node.free(place)
+        slots = gradient = seed = seeds = None  # type: ignore[assignment]  # so that _own sees who else has a gradient
         if wanted is None:
-            for leaf, gradient in leaves.values():
-                _accumulate(leaf, _run_hooks(leaf._hooks, gradient), create_graph)
+            for entry in leaves.values():
+                _accumulate(entry[1], entry, create_graph)
             return []
         found: list[Tensor | None] = []
         for tensor in wanted:
             if tensor._node is None:
                 entry = leaves.get(id(tensor))
-                found.append(None if entry is None else _run_hooks(tensor._hooks, entry[1]))
+                found.append(None if entry is None else _run_hooks(tensor._hooks, entry[0]))
             else:
                 found.append(capture.get((id(tensor._node), tensor._index)))
         return found
@@ -409,14 +440,33 @@ def _changed(node: Node, what: str, meta: Any, storage: Any, requires_grad: bool
     return out
 
 
-def _saved(node: Node, arg: Any, version: int, create_graph: bool) -> Any:
-    """An operand as the gradient sees it: with its history for create_graph, else the numbers alone."""
-    if arg is None or type(arg) is Ghost:
+def _inputs(node: Node) -> Any:
+    """The operands of a node as its gradient sees them: those that were changed since raise when they are read."""
+    args, at = node.args, 0
+    for place, arg in enumerate(args):
+        if arg is None:
+            continue
+        if type(arg) is list:
+            found = [None if a is None else _saved(node, a, v) for a, v in zip(arg, node.versions[at:], strict=False)]
+            at += len(arg)
+            if all(f is a for f, a in zip(found, arg, strict=True)):
+                continue
+        else:
+            found = arg if type(arg) is Ghost else _saved(node, arg, node.versions[at])
+            at += 1
+            if found is arg:
+                continue
+        args = [*args[:place], found, *args[place + 1 :]]
+    return args
+
+
+def _saved(node: Node, arg: Any, version: int) -> Any:
+    if type(arg) is Ghost or version < 0:
         return arg
-    current = 0 if arg._storage is None else arg._storage.version
-    if version >= 0 and current != version:
-        return _changed(node, "its operand", Ghost(arg.shape, arg.dtype, False), arg._storage, arg._requires_grad)
-    return arg
+    storage = arg._storage
+    if (0 if storage is None else storage.version) == version:
+        return arg
+    return _changed(node, "its operand", Ghost(arg.shape, arg.dtype, False), storage, arg._requires_grad)
 
 
 def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
@@ -432,13 +482,7 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
         ).at(None, user_location())
     if type(node) is not Node:  # a Function: the user's own backward
         return node.gradients(slots, create_graph)  # type: ignore[attr-defined,no-any-return]
-    versions = iter(node.versions)
-    inputs = [
-        [_saved(node, a, next(versions), create_graph) for a in arg]
-        if type(arg) is list
-        else (None if arg is None else _saved(node, arg, next(versions), create_graph))
-        for arg in node.args
-    ]
+    inputs = _inputs(node)
     if op.multi:
         g: Any = tuple(
             slots[i] if i in slots else _zeros(shape, dtype)
@@ -450,11 +494,18 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
         found = _by_decomposition(node, g, inputs, create_graph)
     else:
         found = op.vjp(g, _results(node, g, create_graph), *inputs, **node.attrs)
-    if not isinstance(found, (tuple, list)):
+    if type(found) is not tuple and type(found) is not list:
         found = (found,)
     if len(found) != len(inputs):
         raise AutogradError(f"the vjp of {op.name} gave {len(found)} gradients for {len(inputs)} operands")
-    return [None if gradient is None or arg is None else _fit(gradient, arg) for gradient, arg in _pairs(found, inputs)]
+    fitted: list[Tensor | None] = []
+    for gradient, arg in zip(found, inputs, strict=True):
+        if type(arg) is list:
+            parts = [None] * len(arg) if gradient is None else gradient
+            fitted += [None if g is None or a is None else _fit(g, a) for g, a in zip(parts, arg, strict=True)]
+        elif arg is not None:
+            fitted.append(None if gradient is None else _fit(gradient, arg))
+    return fitted
 
 
 def _meta(slots: dict[int, Tensor]) -> Any:
@@ -465,16 +516,6 @@ def _zeros(shape: Any, dtype: Any) -> Tensor:
     from . import ops
 
     return ops.full(shape, 0, dtype=dtype)  # type: ignore[no-any-return]
-
-
-def _pairs(found: Sequence[Any], inputs: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
-    for gradient, arg in zip(found, inputs, strict=True):
-        if arg is None:
-            continue
-        if isinstance(arg, list):
-            yield from zip(gradient if gradient is not None else [None] * len(arg), arg, strict=True)
-        else:
-            yield gradient, arg
 
 
 def _results(node: Node, g: Any, create_graph: bool) -> Any:
@@ -536,12 +577,19 @@ def _by_decomposition(node: Node, g: Any, inputs: Sequence[Any], create_graph: b
 
 def _fit(gradient: Tensor, arg: Any) -> Tensor | None:
     """Sum a gradient over broadcast dimensions and cast it to the operand's type."""
-    if not arg.requires_grad:
-        return None
-    shape = arg.shape if type(arg) is not Tensor else arg._data.shape
-    if gradient._data.shape != shape:
+    data = gradient._data
+    if type(arg) is Ghost:
+        if not arg.requires_grad:
+            return None
+        shape, kind = arg.shape, arg.type
+    else:
+        if not arg._requires_grad:
+            return None
+        like = arg._meta if type(arg) is _Changed else arg._data
+        shape, kind = like.shape, like.dtype
+    if data.shape != shape:
         gradient = sum_to_size(gradient, tuple(shape))
-    if gradient.dtype is not arg.dtype:
+    if data.dtype is not kind and gradient.dtype is not arg.dtype:
         from . import ops
 
         gradient = ops.to_dtype(gradient, arg.dtype)

@@ -147,6 +147,15 @@ except ImportError:  # pragma: no cover - numpy without this private name: warni
     SILENT: Any = None  # type: ignore[no-redef]
 
 
+def add_in_place(array: Any, other: Any) -> None:
+    """Add to the numbers of an array that only the engine knows."""
+    token = errors.set(SILENT)
+    try:
+        np.add(array, other, out=array)
+    finally:
+        errors.reset(token)
+
+
 def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
     """Run an operator on numpy arrays and write a tape node if one of its operands wants a gradient."""
     kernel = op.eager
