@@ -15,6 +15,7 @@ import numpy as np
 from . import dtypes
 from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
 from .inplace import assign, show, touch
+from .out_argument import into
 from .schema import REQUIRED, check_call, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
@@ -424,9 +425,19 @@ def list_arg(op: OpDef, name: str, value: Any) -> list[Any]:
 
 
 def misuse(op: OpDef, extra: tuple[Any, ...], unknown: dict[str, Any], known: dict[str, Any]) -> Any:
-    """A call whose arguments do not fit the schema: tried again under other spellings, else refused with the
+    """A call whose arguments do not fit the schema: with `out=`, or under other spellings, else refused with the
     signature."""
     schema = op.schema
+    if "out" in unknown:
+        rest = {n: v for n, v in unknown.items() if n != "out"}
+        out = unknown["out"]
+        if out is None:
+            return misuse(op, extra, rest, known)
+
+        def again(**more: Any) -> Any:
+            return misuse(op, extra, rest, {**known, **more})
+
+        return into(op.name, again, known.values(), out, {}, known.get("dtype", ...) is None)
     names = [p.name for p in schema.params]
     positional = [p.name for p in schema.params if not p.kw_only]
     given = {n: v for n, v in known.items() if v is not schema.params[names.index(n)].default}

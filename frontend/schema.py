@@ -250,8 +250,6 @@ def check_call(name: str, signature: str, params: Sequence[tuple[str, bool]], co
         if word not in names:
             near = difflib.get_close_matches(word, names, 1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
-            if word == "out":
-                hint = "; results are not written into existing tensors, assign the result instead"
             raise ArgumentError(f"{name}: has no argument '{word}'{hint}; the signature is {signature}")
         if word in names[: min(count, at)]:
             raise ArgumentError(f"{name}: argument '{word}' is given twice; the signature is {signature}")

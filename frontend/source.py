@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from types import FrameType
 
 # The package is reached through links, so both the link and its target are "inside".
@@ -56,6 +57,13 @@ def user_location() -> str:
     if frame is None:
         return "<unknown>:0"
     return format_location(frame.f_code.co_filename, frame.f_lineno)
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """`warnings.warn` at the user's current line."""
+    frame = user_frame()
+    name, line = ("<unknown>", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+    warnings.warn_explicit(message, category, name, line)
 
 
 def format_location(filename: str, line: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 from ..errors import ArgumentError, PappusError
@@ -42,8 +42,18 @@ def function(*, method: bool = False, inplace: bool = False, name: str | None = 
 def _checked(f: F) -> F:
     """`f`, with calls that do not fit its parameters tried under PyTorch's other spellings, then refused by name."""
 
+    parameters = inspect.signature(f).parameters
+    own_out = "out" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+
     @wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if "out" in kwargs and not own_out:
+            from ..out_argument import into
+
+            out = kwargs.pop("out")
+            if out is None:
+                return call(*args, **kwargs)
+            return into(f.__name__, partial(call, *args), (*args, *kwargs.values()), out, kwargs, "dtype" in parameters)
         try:
             return f(*args, **kwargs)
         except TypeError as error:
