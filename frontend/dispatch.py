@@ -343,7 +343,7 @@ def call_into(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], targets: 
         out = [None if t is None else t._data for t in targets]
         op.eager(np, *[None if a is None else a._data for a in args], out=out, **attrs)  # type: ignore[misc]
     except Exception as error:
-        _explain(error, op, args, attrs)
+        explain(error, op, args, attrs)
         raise
     finally:
         errors.reset(token)
