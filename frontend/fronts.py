@@ -62,11 +62,11 @@ def weak(tensor: Any, value: Any) -> Any:
 # -- pieces of source -----------------------------------------------------------------------------
 
 MAKE = """\
-{pad}out = new(Tensor)
-{pad}out._data = found
-{pad}out._node = out._storage = out._base = None
-{pad}out._requires_grad = False
-{pad}out._index = 0
+{pad}result = new(Tensor)
+{pad}result._data = found
+{pad}result._node = result._storage = result._base = None
+{pad}result._requires_grad = False
+{pad}result._index = 0
 """
 
 NODE = """\
@@ -78,12 +78,12 @@ NODE = """\
 {pad}    frame = getframe(1)
 {pad}    code = frame.f_code
 {pad}    node.place = (code, frame.f_lasti) if code.co_filename in outside else caller()
-{pad}    out._requires_grad = True
-{pad}    out._node = node
+{pad}    result._requires_grad = True
+{pad}    result._node = node
 """
 
 OUTS = """\
-{pad}    out._storage = storage = Storage()
+{pad}    result._storage = storage = Storage()
 {pad}    node.outs, node.out_storages, node.out_versions = (found,), (storage,), (0,)
 """
 
@@ -108,7 +108,7 @@ UFUNC = """\
                 if found is not None:
                     if type(found) is not ndarray:
                         found = asarray(found)
-{make}{record}                    return out
+{make}{record}                    return result
 """
 
 NUMBER = """\
@@ -133,10 +133,10 @@ EAGER = """\
 """
 
 CHECK = """\
-        key = ({key})
-        if key not in seen_{op}:
+        asked = ({key})
+        if asked not in seen_{op}:
             op_{op}.shape({call})
-            learn(seen_{op}, key)
+            learn(seen_{op}, asked)
 """
 
 COMPOSE = """\
@@ -194,7 +194,7 @@ class _Writer:
         if not wants:
             return ""
         if not self.plain or op.multi:
-            outs = "out" if op.multi else "(out,)"
+            outs = "result" if op.multi else "(result,)"
             call = f"record(op_{self.name}, {self.args}, {self.attrs}, {outs})"
             return f"{pad}if ({wants}) and state.grad:\n{pad}    {call}\n"
         floating = "" if checked else " and found.dtype in kinds"
@@ -324,12 +324,12 @@ class _Writer:
             arrays=", ".join([*arrays, *(f"{p.name}={p.name}" for p in self.schema.attrs)]),
         )  # fmt: skip
         if op.multi:
-            text += "    out = tuple([wrap(array) for array in found])\n"
-            return text + self.record("    ", False) + "    return out\n"
+            text += "    result = tuple([wrap(array) for array in found])\n"
+            return text + self.record("    ", False) + "    return result\n"
         text += "    if type(found) is not ndarray: found = asarray(found)\n" + MAKE.format(pad="    ")
         if op.view:
-            text += f"    shown({self.tensors[0]}, out, op_{self.name}, {self.attrs})\n"
-        return text + self.record("    ", False) + "    return out\n"
+            text += f"    shown({self.tensors[0]}, result, op_{self.name}, {self.attrs})\n"
+        return text + self.record("    ", False) + "    return result\n"
 
     def _compose(self) -> str:
         call = ", ".join([*self.tensors, *(f"{p.name}={p.name}" for p in self.schema.attrs)])
