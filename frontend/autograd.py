@@ -7,139 +7,31 @@ taking the newest first is a topological order: when a node's turn comes, its gr
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from collections.abc import Sequence
 from heapq import heappop, heappush
-from inspect import isgeneratorfunction
 from typing import Any
 
 import numpy as np
 
+from .anomaly import check_gradients, name_forward
 from .dispatch import add_in_place
 from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
+from .grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)  # fmt: skip
+from .saved_tensors import PACKED, Packed
 from .source import user_location
 from .symbolic import SymbolicArray
-from .tape import Ghost, Node, caller, entered, history_of, line_of, state
+from .tape import POST_HOOKS, PRE_HOOKS, Ghost, Node, anomaly, caller, entered, history_of, line_of, state
 from .tensor import Tensor
 
 __all__ = [
     "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
-
-
-# -- grad mode ------------------------------------------------------------------------------------
-
-
-def _decorated(function: Callable[..., Any], mode: Callable[[], Any]) -> Callable[..., Any]:
-    """`function` (or generator function) whose body runs inside `with mode():`, each step of a generator by itself."""
-    if isgeneratorfunction(function):
-
-        @wraps(function)
-        def generate(*args: Any, **kwargs: Any) -> Any:
-            made = function(*args, **kwargs)
-            step: Callable[[], Any] = made.__next__
-            try:
-                while True:
-                    with mode():
-                        try:
-                            item = step()
-                        except StopIteration as stop:
-                            return stop.value
-                    try:
-                        sent = yield item
-                        step = partial(made.send, sent)
-                    except GeneratorExit:
-                        raise
-                    except BaseException as error:
-                        step = partial(made.throw, error)
-            finally:
-                with mode():
-                    made.close()
-
-        return generate
-
-    @wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with mode():
-            return function(*args, **kwargs)
-
-    return run
-
-
-class set_grad_enabled:
-    """Switch recording on or off: at once when called, until the end of a `with` block, or for a decorated function."""
-
-    def __init__(self, mode: bool) -> None:
-        self._mode, self._before = bool(mode), state.grad
-        state.grad = self._mode
-
-    def __enter__(self) -> set_grad_enabled:
-        state.grad = self._mode
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        state.grad = self._before
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        state.grad = self._before  # decorating switches nothing
-        return _decorated(function, lambda: set_grad_enabled(self._mode))
-
-
-class _GradMode:
-    """A `with` block, or decorator, inside which grad mode has a fixed value; functions and generators alike."""
-
-    _value = False
-    _saved: list[bool]
-
-    def __new__(cls, function: Any = None) -> Any:
-        made = object.__new__(cls)
-        made._saved = []
-        if callable(function):  # used as @no_grad without parentheses
-            return made(function)
-        return made
-
-    def __enter__(self) -> _GradMode:
-        self._saved.append(state.grad)
-        state.grad = self._value
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        state.grad = self._saved.pop()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        return _decorated(function, type(self))
-
-
-class no_grad(_GradMode):
-    """Record nothing: results do not require grad. As `with pp.no_grad():` or `@pp.no_grad()`.
-
-    >>> import pappus as pp
-    >>> x = pp.ones(2, requires_grad=True)
-    >>> with pp.no_grad():
-    ...     (x * 2).requires_grad
-    False
-    """
-
-
-class enable_grad(_GradMode):
-    """Record again inside `no_grad`. As `with pp.enable_grad():` or `@pp.enable_grad()`."""
-
-    _value = True
-
-
-class inference_mode(_GradMode):
-    """The same as `no_grad`, under the name PyTorch code uses for evaluation."""
-
-    def __new__(cls, mode: Any = True) -> Any:
-        if mode is False:
-            return enable_grad()
-        return super().__new__(cls, mode if callable(mode) else None)
-
-
-def is_grad_enabled() -> bool:
-    """Whether operators are being recorded in this thread."""
-    return state.grad
-
 
 # -- backward -------------------------------------------------------------------------------------
 
@@ -181,6 +73,10 @@ def _require(output: Tensor, what: str) -> None:
         if not output.dtype.is_floating_point
         else "no operand required grad, or it was computed under no_grad() or from detach()ed tensors"
     )
+    if output.dtype.is_floating_point and state.cuts:
+        reason += " (in this thread, most recently: " + ", ".join(
+            f"{what} at {line_of(place)}" for what, place in state.cuts.items()
+        ) + ")"
     raise AutogradError(
         f"{what}: this tensor does not require grad: {reason}. Set requires_grad=True on the inputs you want "
         "gradients for"
@@ -367,8 +263,8 @@ def _walk(
         found: list[Tensor | None] = []
         for tensor in wanted:
             if tensor._node is None:
-                entry = leaves.get(id(tensor))
-                found.append(None if entry is None else _run_hooks(tensor._hooks, entry[0]))
+                sent = leaves.get(id(tensor))
+                found.append(None if sent is None else _run_hooks(tensor._hooks, sent[0]))
             else:
                 found.append(capture.get((id(tensor._node), tensor._index)))
         return found
@@ -446,6 +342,7 @@ def _inputs(node: Node) -> Any:
     for place, arg in enumerate(args):
         if arg is None:
             continue
+        found: Any
         if type(arg) is list:
             found = [None if a is None else _saved(node, a, v) for a, v in zip(arg, node.versions[at:], strict=False)]
             at += len(arg)
@@ -461,8 +358,8 @@ def _inputs(node: Node) -> Any:
 
 
 def _saved(node: Node, arg: Any, version: int) -> Any:
-    if type(arg) is Ghost or version < 0:
-        return arg
+    if version < 0:
+        return arg.unpacked() if version == PACKED else arg
     storage = arg._storage
     if (0 if storage is None else storage.version) == version:
         return arg
@@ -471,6 +368,30 @@ def _saved(node: Node, arg: Any, version: int) -> Any:
 
 def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
     """The gradient of every tensor operand of `node`, given those of its results, summed and cast to the operands."""
+    if not anomaly and node.hooks is None:
+        return _gradients(node, slots, create_graph)
+    hooks = node.hooks or {}
+    count = max([*slots, len(node.metas) - 1]) + 1
+    given = tuple([slots.get(i) for i in range(count)])
+    for hook in list(hooks.get(PRE_HOOKS, ())):
+        changed = hook(given)
+        if changed is not None:
+            given = tuple(changed) if isinstance(changed, (tuple, list)) else (changed,)
+            slots = {i: g for i, g in enumerate(given) if g is not None}
+    try:
+        found = _gradients(node, slots, create_graph)
+    except Exception as error:
+        name_forward(error, node)
+        raise
+    check_gradients(node, given, found)
+    for hook in list(hooks.get(POST_HOOKS, ())):
+        changed = hook(tuple(found), given)
+        if changed is not None:
+            found = list(changed) if isinstance(changed, (tuple, list)) else [changed]
+    return found
+
+
+def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
     op = node.op
     if node.freed:
         first = f" by the backward at {line_of(node.freed)}" if isinstance(node.freed, tuple) else ""
@@ -525,6 +446,8 @@ def _results(node: Node, g: Any, create_graph: bool) -> Any:
         return g
     outs = []
     for index, array in enumerate(node.outs):
+        if type(array) is Packed:
+            array = array.unpacked()._data
         storage = node.out_storages[index]
         meta = Tensor._from_data(array)
         floating = meta.dtype.is_floating_point

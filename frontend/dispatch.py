@@ -16,6 +16,7 @@ from . import dtypes
 from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
 from .inplace import assign, show, touch
 from .out_argument import into
+from .saved_tensors import Packed, pack_tensor
 from .schema import REQUIRED, check_call, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
@@ -282,7 +283,7 @@ def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[
     if not some:
         return None
     if op.keeps_out:
-        node.outs = tuple([out._data for out in outs])
+        node.outs = tuple([Packed(out, history=False) if state.saving else out._data for out in outs])
         storages = []
         for out in outs:
             if out._storage is None:
@@ -306,6 +307,8 @@ def _keep(arg: Tensor | None, wanted: bool, edges: list[Any], versions: list[int
     else:
         edges.append(None)
     if wanted:
+        if state.saving:
+            return pack_tensor(arg, versions)
         storage = arg._storage
         versions.append(0 if storage is None else storage.version)
         return arg

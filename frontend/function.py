@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
+
 from .dispatch import edge_of, ghost_of
 from .errors import ArgumentError, AutogradError, InplaceError
 from .inplace import adopt, check_write
+from .saved_tensors import Packed
 from .source import user_location
 from .tape import Ghost, Node, Storage, caller, line_of, state
 from .tensor import Tensor
@@ -85,7 +88,7 @@ def _need_tensor(what: str, value: Any, none: bool = False) -> None:
 class _Saved:
     """One saved tensor with the version it had; of a result only the numbers, so that the tape holds no cycle."""
 
-    __slots__ = ("data", "index", "storage", "tensor", "version")
+    __slots__ = ("data", "index", "packed", "storage", "tensor", "version")
 
     def __init__(self, tensor: Tensor, index: int | None) -> None:
         if tensor._storage is None:
@@ -95,9 +98,18 @@ class _Saved:
         self.index = index
         self.tensor = tensor if index is None else None
         self.data = tensor._data
+        self.packed: Packed | None = None
+        if state.saving:
+            self.packed, self.tensor = Packed(tensor, history=index is None), None
+            self.data = np.empty(())  # its numbers wait where the hooks keep them
 
     def unpack(self, node: FunctionNode) -> Tensor:
-        if self.storage.version != self.version:
+        if self.packed is not None:
+            found = self.packed.unpacked()
+            if self.index is None:
+                return found
+            self.data = found._data
+        elif self.storage.version != self.version:
             raise InplaceError(
                 f"{node.op.name} at {node.location} saved a tensor of shape {list(self.data.shape)} for its backward; "
                 f"{self.storage.by}() at {line_of(self.storage.place)} then changed it in place. Use the out-of-place "

@@ -192,6 +192,8 @@ def eager_assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool 
     array = target._data
     if not array.flags.writeable:
         _make_writeable(array, by)
+    if target._storage is not None:
+        target._storage.version  # noqa: B018 - one of inference mode refuses to be counted, before it is written
     array[...] = value._data
     touch(target, by)
     if not tracked:

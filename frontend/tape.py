@@ -9,26 +9,42 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
 from .dtypes import DType, from_numpy_dtype
 from .source import format_location, is_inside, outside
 
-__all__ = ["Ghost", "Node", "State", "Storage", "caller", "entered", "history_of", "line_of", "state"]
+__all__ = [
+    "AccumulateGrad", "Ghost", "HookHandle", "Node", "State", "Storage", "caller", "entered", "history_of", "line_of",
+    "state",
+]  # fmt: skip
+
+
+Place = tuple[CodeType, int]
 
 
 class State(threading.local):
-    """Per thread: `grad` (record nodes?) and `mode` (the top of the stack of dispatch modes, or None for eager)."""
+    """Per thread: `grad` (record nodes?) and `mode` (the top of the stack of dispatch modes, or None for eager).
+
+    `inference` says whether inference mode is on, `saving` are the hooks for saved tensors, `cuts` where this thread
+    last cut a history, by what.
+    """
 
     grad: bool = True
     mode: Any = None
+    inference: bool = False
+
+    def __init__(self) -> None:
+        self.saving: list[Any] = []
+        self.cuts: dict[str, Place | None] = {}
 
 
 state = State()
 entered: list[Any] = []  # the modes entered in any thread: while there are none, nobody needs to look at state.mode
+anomaly: list[bool] = []  # while anomaly mode is on (in any thread): whether gradients are checked for nan
 _sequence = itertools.count()
-Place = tuple[CodeType, int]
 
 
 def caller() -> Place | None:
@@ -97,6 +113,54 @@ class Ghost:
         return len(self.shape)
 
 
+class HookHandle:
+    """What registering a hook returns: `remove()` takes the hook away again; also a context manager."""
+
+    def __init__(self, hooks: list[Any], hook: Any) -> None:
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self.remove()
+
+
+class AccumulateGrad:
+    """Stands for a leaf among a node's `next_functions`: its gradient is added to `variable.grad`."""
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = variable
+
+    def name(self) -> str:
+        """As PyTorch calls it."""
+        return "AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[Any, ...]:
+        """Nothing comes after a leaf."""
+        return ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccumulateGrad) and self.variable is other.variable
+
+    def __hash__(self) -> int:
+        return id(self.variable)
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad of {list(self.variable.shape)}>"
+
+
+PRE_HOOKS, POST_HOOKS = -1, -2  # where `Node.hooks` has those of the node itself, beside the numbers of its results
+
+
 class Node:
     """One recorded operator call.
 
@@ -148,8 +212,25 @@ class Node:
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
-        """Where this node's gradients go: `(Node or leaf tensor, output number)` for each operand that wants one."""
-        return tuple(edge if edge is not None else (None, 0) for edge in self.edges)
+        """Where this node's gradients go: `(Node or AccumulateGrad, output number)`, (None, 0) where none is wanted."""
+        return tuple(
+            (None, 0) if e is None else e if isinstance(e[0], Node) else (AccumulateGrad(e[0]), 0) for e in self.edges
+        )
+
+    def register_hook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after this node's gradient; what it returns replaces grad_inputs."""
+        return self._hook(POST_HOOKS, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> HookHandle:
+        """Call `hook(grad_outputs)` before this node's gradient; what it returns replaces grad_outputs."""
+        return self._hook(PRE_HOOKS, hook)
+
+    def _hook(self, place: int, hook: Callable[..., Any]) -> HookHandle:
+        if self.hooks is None:
+            self.hooks = {}
+        hooks = self.hooks.setdefault(place, [])
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
 
     def operands(self) -> list[Any]:
         """The tensors or ghosts (None where there is none) that the edges belong to, one per edge."""

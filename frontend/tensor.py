@@ -11,9 +11,9 @@ from . import dtypes
 from .dtypes import DType, from_numpy_dtype
 from .errors import ArgumentError, AutogradError, DTypeError
 from .symbolic import SymbolicArray
-from .tape import Node, Storage, history_of, state
+from .tape import HookHandle, Node, Storage, caller, history_of, state
 
-__all__ = ["Device", "Size", "Tensor"]
+__all__ = ["Device", "HookHandle", "Size", "Tensor"]
 
 _FROM_NUMPY = dtypes._FROM_NUMPY
 
@@ -384,6 +384,8 @@ class Tensor:
             raise DTypeError(
                 f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()"
             )
+        if value and self._storage is not None:
+            self._storage.version  # noqa: B018 - one of inference mode refuses
         if not value and history_of(self) is not None:
             raise AutogradError("requires_grad can be switched off only for leaf tensors; use x = x.detach() instead")
         self._requires_grad = bool(value)
@@ -435,6 +437,12 @@ class Tensor:
     def _version(self) -> int:
         return 0 if self._storage is None else self._storage.version
 
+    def is_inference(self) -> bool:
+        """Whether this tensor was made in `inference_mode`."""
+        from .grad_mode import is_inference
+
+        return is_inference(self)
+
     def detach(self) -> Tensor:
         """The same memory, cut from the tape: no gradient flows through the result."""
         out = Tensor._from_data(self._data)
@@ -442,6 +450,8 @@ class Tensor:
         if storage is None:
             storage = self._storage = Storage()
         out._storage = storage
+        if self._requires_grad:
+            state.cuts["detach()"] = caller()
         return out
 
     def detach_(self) -> Tensor:
@@ -529,21 +539,3 @@ class Tensor:
 
 def _rebuild(cls: type[Tensor], array: Any, dtype: str, requires_grad: bool) -> Tensor:
     return cls._from_data(array.view(dtypes.BY_NAME[dtype].numpy), requires_grad)
-
-
-class HookHandle:
-    """What registering a hook returns: `remove()` takes the hook away again; also a context manager."""
-
-    def __init__(self, hooks: list[Any], hook: Any) -> None:
-        self._hooks, self._hook = hooks, hook
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        if self._hook in self._hooks:
-            self._hooks.remove(self._hook)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *exc: Any) -> None:
-        self.remove()

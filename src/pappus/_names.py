@@ -29,6 +29,8 @@ for _module, _names in {
         "set_rng_state",
     ),
     "frontend.autograd": ("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode"),
+    "frontend.grad_mode": ("is_inference", "is_inference_mode_enabled"),
+    "frontend.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled"),
     "frontend.dtypes": (
         "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
         "uint32", "uint64", "half", "double", "long", "finfo", "iinfo", "promote_types", "can_cast",

@@ -245,3 +245,87 @@ def test_backward_of_what_has_no_gradient() -> None:
         y = x * 2
     assert "no_grad" in str(fail(lambda: y.sum().backward()))
     assert "test_messages.py" in str(fail(lambda: y.sum().backward()))
+
+
+# -- PyTorch's own messages, and what each lacks: shared/ENGINE.md, section 1.2 -------------------
+
+
+class Net(pp.nn.Module):
+    """Layers with names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = pp.nn.Sequential(pp.nn.ReLU(), pp.nn.Linear(4, 5))
+        self.stem = pp.nn.Conv2d(3, 8, 3)
+
+    def forward(self, x: pp.Tensor) -> pp.Tensor:
+        return self.encoder(x) if x.ndim == 2 else self.stem(x)  # type: ignore[no-any-return]
+
+
+def here(offset: int) -> str:
+    """`file:line` of the calling line plus `offset`."""
+    return f"test_messages.py:{inspect.currentframe().f_back.f_lineno + offset}"  # type: ignore[union-attr]
+
+
+def test_in_place_on_a_saved_tensor_names_who_made_it_and_who_changed_it() -> None:
+    x = pp.ones(2, requires_grad=True)
+    y = x.exp()
+    y.add_(1)
+    made, changed = here(-2), here(-1)
+    text = str(fail(lambda: y.sum().backward()))
+    assert re.search(rf"exp\(\) at \S*{made} saved its result.*add_\(\) at \S*{changed} then changed it", text), text
+    assert "out-of-place" in text and "clone()" in text
+
+
+def test_a_wrong_linear_names_its_path_the_dimension_and_in_features() -> None:
+    text = str(fail(lambda: Net()(pp.ones(2, 3))))
+    for part in ("3 features in its last dimension", "in_features=4", "in layer 'encoder.1' (Linear)"):
+        assert part in text, text
+
+
+def test_a_wrong_convolution_names_its_path() -> None:
+    text = str(fail(lambda: Net()(pp.ones(1, 4, 8, 8))))
+    assert "expected input[1, 4, 8, 8] to have 3 channels, but got 4" in text and "in layer 'stem' (Conv2d)" in text
+
+
+def test_targets_of_cross_entropy() -> None:
+    text = str(fail(lambda: F.cross_entropy(pp.ones(2, 3), pp.ones(2))))
+    assert "expected target dtype to be Long or Byte" in text
+    assert "target.long()" in text and "class probabilities of the input's size [2, 3]" in text
+    text = str(fail(lambda: F.cross_entropy(pp.ones(2, 3), pp.tensor([0, 7]))))
+    assert "Target 7 is out of bounds" in text and "3 classes" in text and "position 1" in text
+
+
+def test_backward_twice_names_the_first_one() -> None:
+    x = pp.ones(2, requires_grad=True)
+    loss = (x * x).sum()
+    loss.backward()
+    first = here(-1)
+    text = str(fail(loss.backward))
+    assert f"released by the backward at {'tests/frontend/' if 'tests/' in text else ''}{first}" in text, text
+    assert "retain_graph=True" in text and "detach()" in text
+
+
+def test_backward_without_gradient_says_where_the_history_was_cut() -> None:
+    x = pp.ones(2, requires_grad=True)
+    y = (x.detach() * 2).sum()
+    cut = here(-1)
+    text = str(fail(y.backward))
+    assert "does not require grad" in text and re.search(rf"detach\(\) at \S*{cut}", text), text
+    with pp.no_grad():
+        z = (x * 2).sum()
+    cut = here(-2)
+    text = str(fail(z.backward))
+    assert re.search(rf"no_grad at \S*{cut}", text), text
+    text = str(fail((x > 0).sum().backward))
+    assert "its type is pappus.int64, and only floating-point tensors have gradients" in text
+
+
+def test_anomaly_says_the_line_in_the_error_itself() -> None:
+    x = pp.zeros(2, requires_grad=True)
+    y = x.sqrt()
+    line = here(-1)
+    with pp.autograd.detect_anomaly():
+        text = str(fail((y * 0).sum().backward))
+    assert "Function 'SqrtBackward0' returned nan values in its 0th output" in text
+    assert re.search(rf"sqrt\(\) called at \S*{line}", text), text
