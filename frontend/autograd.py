@@ -234,6 +234,8 @@ def _walk(
             entry[0] = entry[0] + gradient
             entry[2] = not create_graph and not entered
 
+    gradient: Tensor | None
+    seed: Tensor | None
     saved, state.grad = state.grad, create_graph
     place = None if keep else caller()
     try:
@@ -255,19 +257,20 @@ def _walk(
                     send(edge[0], edge[1], gradient)
             if not keep:
                 node.free(place)
-        slots = gradient = seed = seeds = None  # type: ignore[assignment]  # so that _own sees who else has a gradient
         if wanted is None:
-            for entry in leaves.values():
-                _accumulate(entry[1], entry, create_graph)
+            del seeds  # here and below, so that _own sees who else has a gradient
+            slots, gradient, seed = {}, None, None
+            for found in leaves.values():
+                _accumulate(found[1], found, create_graph)
             return []
-        found: list[Tensor | None] = []
+        result: list[Tensor | None] = []
         for tensor in wanted:
             if tensor._node is None:
-                sent = leaves.get(id(tensor))
-                found.append(None if sent is None else _run_hooks(tensor._hooks, sent[0]))
+                entry = leaves.get(id(tensor))
+                result.append(None if entry is None else _run_hooks(tensor._hooks, entry[0]))
             else:
-                found.append(capture.get((id(tensor._node), tensor._index)))
-        return found
+                result.append(capture.get((id(tensor._node), tensor._index)))
+        return result
     finally:
         state.grad = saved
 
@@ -344,7 +347,8 @@ def _inputs(node: Node) -> Any:
             continue
         found: Any
         if type(arg) is list:
-            found = [None if a is None else _saved(node, a, v) for a, v in zip(arg, node.versions[at:], strict=False)]
+            versions = node.versions[at : at + len(arg)]
+            found = [None if a is None else _saved(node, a, v) for a, v in zip(arg, versions, strict=True)]
             at += len(arg)
             if all(f is a for f, a in zip(found, arg, strict=True)):
                 continue

@@ -498,9 +498,12 @@ def number(value: Any, dtype: dtypes.DType) -> Tensor:
         value &= (1 << bits) - 1  # wraps around like C
         if dtype.is_signed and value >> (bits - 1):
             value -= 1 << bits
+    token = errors.set(SILENT)
     try:
         out._data = np.array(value, dtype.numpy)
     except (OverflowError, ValueError):  # inf and nan
         raise ArgumentError(f"{value} is not a value of {dtype}; convert the tensor to floating point first") from None
+    finally:
+        errors.reset(token)
     out._wrapped = True
     return out

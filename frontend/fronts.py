@@ -16,8 +16,10 @@ def neg(self=REQUIRED, *extra, **unknown):
 from __future__ import annotations
 
 import inspect
+import linecache
 import sys
 from collections.abc import Callable
+from textwrap import indent
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -62,88 +64,88 @@ def weak(tensor: Any, value: Any) -> Any:
 # -- pieces of source -----------------------------------------------------------------------------
 
 MAKE = """\
-{pad}result = new(Tensor)
-{pad}result._data = found
-{pad}result._node = result._storage = result._base = None
-{pad}result._requires_grad = False
-{pad}result._index = 0
+{pad}_out = new(Tensor)
+{pad}_out._data = _found
+{pad}_out._node = _out._storage = _out._base = None
+{pad}_out._requires_grad = False
+{pad}_out._index = 0
 """
 
 NODE = """\
-{pad}    node = new(Node)
-{pad}    node.op, node.attrs, node.args, node.edges, node.versions = op_{op}, {attrs}, ({args}), ({edges}), ({versions})
-{pad}    node.outs = node.hooks = node.freed = None
-{pad}    node.out_storages = node.out_versions = node.metas = ()
-{pad}    node.seq = next(sequence)
-{pad}    frame = getframe(1)
-{pad}    code = frame.f_code
-{pad}    node.place = (code, frame.f_lasti) if code.co_filename in outside else caller()
-{pad}    result._requires_grad = True
-{pad}    result._node = node
+{pad}    _node = new(Node)
+{pad}    _node.op, _node.attrs, _node.args, _node.edges, _node.versions = op_{op}, {attrs}, ({args}), ({edges}), ({versions})
+{pad}    _node.outs = _node.hooks = _node.freed = None
+{pad}    _node.out_storages = _node.out_versions = _node.metas = ()
+{pad}    _node.seq = next(sequence)
+{pad}    _frame = getframe(1)
+{pad}    _code = _frame.f_code
+{pad}    _node.place = (_code, _frame.f_lasti) if _code.co_filename in outside else caller()
+{pad}    _out._requires_grad = True
+{pad}    _out._node = _node
 """
 
 OUTS = """\
-{pad}    result._storage = storage = Storage()
-{pad}    node.outs, node.out_storages, node.out_versions = (found,), (storage,), (0,)
+{pad}    _out._storage = _storage = Storage()
+{pad}    _node.outs, _node.out_storages, _node.out_versions = (_found,), (_storage,), (0,)
 """
 
 GHOST = """\
-{pad}    ghost_{at} = new(Ghost)
-{pad}    ghost_{at}.shape, ghost_{at}.type, ghost_{at}.requires_grad = {data}.shape, {data}.dtype, {name}._requires_grad
+{pad}    _ghost{at} = new(Ghost)
+{pad}    _ghost{at}.shape, _ghost{at}.type, _ghost{at}.requires_grad = {data}.shape, {data}.dtype, {name}._requires_grad
 """
 
 UFUNC = """\
     if not entered:
 {numbers}        if {tensors}:
             {take}
-            kind = x0.dtype
-            if (kind is float32 or kind is float64){same}:
-                token = silence(SILENT)
+            _kind = _x0.dtype
+            if (_kind is float32 or _kind is float64){same}:
+                _token = silence(SILENT)
                 try:
-                    found = ufunc_{op}({arrays})
+                    _found = ufunc_{op}({arrays})
                 except Exception:
-                    found = None
+                    _found = None
                 finally:
-                    unsilence(token)
-                if found is not None:
-                    if type(found) is not ndarray:
-                        found = asarray(found)
-{make}{record}                    return result
+                    unsilence(_token)
+                if _found is not None:
+                    if type(_found) is not ndarray:
+                        _found = asarray(_found)
+{make}{record}                    return _out
 """
 
 NUMBER = """\
-        kind = type({number})
-        if kind is float or kind is int:
-            try:
-                {number} = NUMBERS[{tensor}._data.dtype][{number} or repr({number})]
-            except (KeyError, AttributeError):
-                {number} = weak({tensor}, {number})
+    _kind = type({number})
+    if _kind is float or _kind is int:
+        try:
+            {number} = NUMBERS[{tensor}._data.dtype][{number} or repr({number})]
+        except (KeyError, AttributeError):
+            {number} = weak({tensor}, {number})
 """
 
 EAGER = """\
-    token = silence(SILENT)
+    _token = silence(SILENT)
     try:
         {take}
-{check}        found = kernel_{op}(np, {arrays})
-    except Exception as error:
-        explain(error, op_{op}, {args}, {attrs})
+{check}        _found = kernel_{op}(np, {arrays})
+    except Exception as _error:
+        explain(_error, op_{op}, {args}, {attrs})
         raise
     finally:
-        unsilence(token)
+        unsilence(_token)
 """
 
 CHECK = """\
-        asked = ({key})
-        if asked not in seen_{op}:
+        _key = ({key})
+        if _key not in seen_{op}:
             op_{op}.shape({call})
-            learn(seen_{op}, asked)
+            learn(seen_{op}, _key)
 """
 
 COMPOSE = """\
     try:
 {check}        return decompose_{op}({call})
-    except PappusError as error:
-        located(error, op_{op}, {args})
+    except PappusError as _error:
+        located(_error, op_{op}, {args})
         raise
 """
 
@@ -194,10 +196,10 @@ class _Writer:
         if not wants:
             return ""
         if not self.plain or op.multi:
-            outs = "result" if op.multi else "(result,)"
+            outs = "_out" if op.multi else "(_out,)"
             call = f"record(op_{self.name}, {self.args}, {self.attrs}, {outs})"
             return f"{pad}if ({wants}) and state.grad:\n{pad}    {call}\n"
-        floating = "" if checked else " and found.dtype in kinds"
+        floating = "" if checked else " and _found.dtype in kinds"
         text = f"{pad}if ({wants}) and state.grad{floating}:\n"
         args, edges, versions = [], [], []
         for at, (name, kept) in enumerate(zip(self.tensors, op.keeps, strict=True)):
@@ -205,12 +207,12 @@ class _Writer:
                 args.append(name)
                 versions.append(f"0 if {name}._storage is None else {name}._storage.version")
             else:
-                text += GHOST.format(pad=pad, at=at, data=f"x{at}", name=name)
-                args.append(f"ghost_{at}")
+                text += GHOST.format(pad=pad, at=at, data=f"_x{at}", name=name)
+                args.append(f"_ghost{at}")
                 versions.append("-1")
-            history = f"past := {name}._node if {name}._base is None else history_of({name})"
+            history = f"_past := {name}._node if {name}._base is None else history_of({name})"
             edges.append(
-                f"None if not {name}._requires_grad else ({name}, 0) if ({history}) is None else (past, {name}._index)"
+                f"None if not {name}._requires_grad else ({name}, 0) if ({history}) is None else (_past, {name}._index)"
             )
         text += NODE.format(
             pad=pad, op=self.name, attrs=self.attrs,
@@ -226,19 +228,25 @@ class _Writer:
         some = f"{name}._requires_grad"
         return f"({name} is not None and {some})" if param.type.endswith("?") else some
 
+    def _numbers(self, known: str = "") -> str:
+        """Python numbers next to float32 and float64 tensors that decide the type."""
+        own = [n for p, n in zip(self.schema.tensors, self.tensors, strict=True) if "Scalar" in p.type]
+        if "like_self" in self.op.tags and len(own) == 1:
+            pairs = [(own[0], self.tensors[0])]
+        else:
+            pairs = [(own[0], own[1]), (own[1], own[0])] if len(own) == 2 else []
+        return "".join(NUMBER.format(number=number, tensor=tensor) for number, tensor in pairs if number != known)
+
     def ufunc(self, known: str = "") -> str:
         """The way for float32 and float64; `known` is an operand that is certainly a tensor."""
-        numbers, names = "", self.tensors
-        for at, param in enumerate(self.schema.tensors):
-            if "Scalar" in param.type and len(names) == 2 and names[at] != known:
-                numbers += NUMBER.format(number=names[at], tensor=names[1 - at])
+        names = self.tensors
         pad = " " * 20
         tensors = " and ".join(f"(type({n}) is Tensor or isinstance({n}, Tensor))" for n in names if n != known)
-        arrays = [f"x{at}" for at in range(len(names))]
+        arrays = [f"_x{at}" for at in range(len(names))]
         return UFUNC.format(
-            op=self.name, numbers=numbers, tensors=tensors or "True",
+            op=self.name, numbers=indent(self._numbers(known), "    "), tensors=tensors or "True",
             take="; ".join(f"{x} = {n}._data" for x, n in zip(arrays, names, strict=True)),
-            same="".join(f" and kind is {x}.dtype" for x in arrays[1:]), arrays=", ".join(arrays),
+            same="".join(f" and _kind is {x}.dtype" for x in arrays[1:]), arrays=", ".join(arrays),
             make=MAKE.format(pad=pad), record=self.record(pad, True),
         )  # fmt: skip
 
@@ -279,6 +287,8 @@ class _Writer:
         text += f"        return misuse(op_{self.name}, extra, unknown, dict({known}))\n"
         if self.op.ufunc is not None:
             text += self.ufunc()
+        if self.op.ufunc is None and (weak_numbers := self._numbers()):
+            text += "    if not entered:\n" + indent(weak_numbers, "    ")
         if numbers:
             tests = " or ".join(f"({guard}not isinstance({name}, Tensor))" for name, guard in numbers)
             lines.append(f"    if {tests}: {self.args} = number_args(op_{self.name}, {self.args})")
@@ -296,11 +306,11 @@ class _Writer:
         key = []
         for at, param in enumerate(self.schema.tensors):
             if param.type == "Tensor[]":
-                key.append(f"tuple([x is None or (x.shape, x.dtype) for x in x{at}])")
+                key.append(f"tuple([x is None or (x.shape, x.dtype) for x in _x{at}])")
             elif param.type.endswith("?"):
-                key.append(f"x{at} is None or (x{at}.shape, x{at}.dtype)")
+                key.append(f"_x{at} is None or (_x{at}.shape, _x{at}.dtype)")
             else:
-                key.append(f"x{at}.shape, x{at}.dtype")
+                key.append(f"_x{at}.shape, _x{at}.dtype")
         for param in self.schema.attrs:
             key.append(param.name)
             if "Scalar" in param.type:  # 1 and 1.0 are equal and have different types
@@ -312,24 +322,24 @@ class _Writer:
         take, arrays = [], []
         for at, param in enumerate(self.schema.tensors):
             name = param.name
-            arrays.append(f"x{at}")
+            arrays.append(f"_x{at}")
             if param.type == "Tensor[]":
-                take.append(f"x{at} = [None if t is None else t._data for t in {name}]")
+                take.append(f"_x{at} = [None if t is None else t._data for t in {name}]")
             elif param.type.endswith("?"):
-                take.append(f"x{at} = None if {name} is None else {name}._data")
+                take.append(f"_x{at} = None if {name} is None else {name}._data")
             else:
-                take.append(f"x{at} = {name}._data")
+                take.append(f"_x{at} = {name}._data")
         text = EAGER.format(
             op=self.name, take="; ".join(take) or "pass", check=self._check(), args=self.args, attrs=self.attrs,
             arrays=", ".join([*arrays, *(f"{p.name}={p.name}" for p in self.schema.attrs)]),
         )  # fmt: skip
         if op.multi:
-            text += "    result = tuple([wrap(array) for array in found])\n"
-            return text + self.record("    ", False) + "    return result\n"
-        text += "    if type(found) is not ndarray: found = asarray(found)\n" + MAKE.format(pad="    ")
+            text += "    _out = tuple([wrap(array) for array in _found])\n"
+            return text + self.record("    ", False) + "    return _out\n"
+        text += "    if type(_found) is not ndarray: _found = asarray(_found)\n" + MAKE.format(pad="    ")
         if op.view:
-            text += f"    shown({self.tensors[0]}, result, op_{self.name}, {self.attrs})\n"
-        return text + self.record("    ", False) + "    return result\n"
+            text += f"    shown({self.tensors[0]}, _out, op_{self.name}, {self.attrs})\n"
+        return text + self.record("    ", False) + "    return _out\n"
 
     def _compose(self) -> str:
         call = ", ".join([*self.tensors, *(f"{p.name}={p.name}" for p in self.schema.attrs)])
@@ -356,7 +366,9 @@ def _write(front: Any, op: OpDef, text: str, defaults: dict[str, Any]) -> None:
     """Give the function `front` the body that `text` defines under its name."""
     _bind(op)
     made: dict[str, Any] = dict(defaults)
-    exec(compile(text, __file__, "exec"), SCOPE, made)
+    file = f"<pappus {front.__name__}>"
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # tracebacks show the lines
+    exec(compile(text, file, "exec"), SCOPE, made)
     written = made[front.__name__]
     front.__defaults__ = written.__defaults__
     front.__kwdefaults__ = {**(written.__kwdefaults__ or {}), "_write": front.__kwdefaults__["_write"]}

@@ -33,7 +33,9 @@ def is_inside(filename: str) -> bool:
     """Whether a source file belongs to this package."""
     known = _inside.get(filename)
     if known is None:
-        known = _inside[filename] = os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
+        known = _inside[filename] = (
+            filename.startswith("<pappus ") or os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
+        )
         if not known:
             outside.add(filename)
     return known

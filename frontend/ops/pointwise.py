@@ -445,7 +445,25 @@ def _where_shape(condition: Any, a: Any, b: Any) -> Spec:
 def _where_kernel(xp: Any, condition: Any, a: Any, b: Any) -> Any:
     if condition.dtype.kind != "b":
         raise DTypeError(f"the condition must be a bool tensor, got pappus.{condition.dtype}; use condition != 0")
-    return np.where(condition, *promote_arrays(a, b))
+    if a.dtype != b.dtype:
+        a, b = promote_arrays(a, b)
+    return select(condition, a, b) if condition.size >= 1024 else np.where(condition, a, b)
+
+
+def select(mask: Any, a: Any, b: Any) -> Any:
+    """np.where on the bits of the elements: numpy jumps at each of them, which random masks make 15 times slower."""
+    bits = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}.get(a.dtype.itemsize)
+    if bits is None:
+        return np.where(mask, a, b)
+    kind, ones, a, b = a.dtype, np.negative(mask.view(np.int8)).astype(bits), a.view(bits), b.view(bits)
+    if b.ndim == 0 and b == 0:
+        found = ones & a
+    elif a.ndim == 0 and a == 0:
+        found = np.invert(ones, out=ones) & b
+    else:
+        found = (a ^ b) & ones
+        found ^= b
+    return found.view(kind)
 
 
 where: Callable[..., Any] = operator(

@@ -1,0 +1,222 @@
+"""The functions written from schemas: short ways that must do what the general way does, and when they are written."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+import threading
+import traceback
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pappus as pp
+import pappus.frontend.ops as ops
+from pappus.frontend import dispatch, fronts, tape
+from pappus.frontend.opdef import OPS
+from pappus.frontend.tensor import Tensor
+
+OPERATORS = [op for op in OPS.values() if op.ufunc is not None]
+
+
+def same(a: Any, b: Any) -> None:
+    assert a._data.dtype == b._data.dtype and a._data.shape == b._data.shape
+    np.testing.assert_array_equal(a._data, b._data)
+
+
+def operands(count: int, dtype: Any, *shapes: tuple[int, ...]) -> list[Tensor]:
+    rng = np.random.default_rng(3)
+    arrays = [rng.random(shapes[i % len(shapes)]) * 0.8 + 0.1 for i in range(count)]
+    return [pp.from_numpy(np.asarray(a, dtype)) for a in arrays]
+
+
+@pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.name)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shapes", [[(7,)], [()], [(0, 3)], [(4, 1), (3,)], [(2, 3), ()]], ids=str)
+def test_ufunc_is_the_kernel(op: Any, dtype: str, shapes: list[tuple[int, ...]]) -> None:
+    given = operands(len(op.schema.tensors), dtype, *shapes)
+    with np.errstate(all="ignore"):
+        want = op.eager(np, *[g._data for g in given]) if op.eager else op.decompose(*given)._data
+    same(op.front(*given), Tensor._from_data(np.asarray(want)))
+    strided = [pp.from_numpy(np.repeat(g._data, 2, -1)[..., ::2]) if g.ndim else g for g in given]
+    same(op.front(*strided), Tensor._from_data(np.asarray(want)))
+
+
+@pytest.mark.parametrize("op", [op for op in OPERATORS if len(op.schema.tensors) == 2], ids=lambda op: op.name)
+@pytest.mark.parametrize("number", [2.0, 2, 0.0, -0.0, 0, -1.5, 1e300, float("inf"), float("nan"), True])
+def test_numbers_are_tensors(op: Any, number: Any) -> None:
+    (x,) = operands(1, np.float32, (5,))
+    with np.errstate(over="ignore"):
+        like = Tensor._from_data(np.array(number, np.float32))
+    like._wrapped = True
+    for _ in range(2):  # the second time from the table
+        same(op.front(x, number), op.front(x, like))
+        same(op.front(number, x), op.front(like, x))
+
+
+def test_signs_of_zero_are_kept_apart() -> None:
+    x = pp.tensor([1.0, -1.0])
+    for number in (0.0, -0.0, 0, 0.0, -0.0):
+        assert np.signbit((x * number)._data).tolist() == np.signbit(np.float32([1, -1]) * np.float32(number)).tolist()
+
+
+def test_number_decides_no_type() -> None:
+    assert (pp.ones(2, dtype=pp.float64) * 1.5).dtype is pp.float64
+    assert (pp.ones(2, dtype=pp.int64) + 1.5).dtype is pp.float32
+    assert (pp.ones(2, dtype=pp.int32) + 1).dtype is pp.int32
+    assert (pp.ones(2, dtype=pp.float16) * 2.5).dtype is pp.float16
+    assert (pp.ones(2, dtype=pp.bfloat16) * 2.5).dtype is pp.bfloat16
+
+
+def test_table_of_numbers_is_bounded() -> None:
+    x = pp.ones(1)
+    for i in range(5000):
+        _ = x + (i + 0.5)
+    assert len(fronts.NUMBERS[np.dtype(np.float32)]) <= 4097
+
+
+@pytest.mark.parametrize("call", [lambda x: x + x, lambda x: x * 2.0, lambda x: 3 - x, pp.exp, lambda x: -x, pp.relu])
+def test_recorded_node(call: Any) -> None:
+    x = pp.tensor([1.0, 2.0], requires_grad=True)
+    y = call(x)
+    assert y.requires_grad and not y.is_leaf
+    assert y.grad_fn.location.startswith("tests/frontend/test_fronts.py:") or "test_fronts.py" in y.grad_fn.location
+    before = x._version
+    assert before == 0 and [e[0] for e in y.grad_fn.edges if e is not None][0] is x
+    with pp.no_grad():
+        assert not call(x).requires_grad
+
+
+def test_parameters_and_views_take_the_short_way() -> None:
+    p = pp.nn.Parameter(pp.ones(4))
+    base = pp.ones(2, 2, requires_grad=True) * 1
+    view = base[0]
+    base += 1  # the view gets its history anew
+    (p[:2] * view).sum().backward()
+    assert p.grad.tolist() == [2.0, 2.0, 0.0, 0.0]
+
+
+def test_no_warnings_of_numpy() -> None:
+    x, zero = pp.tensor([1.0, 0.0]), pp.zeros(2)
+    with np.errstate(all="raise"):
+        assert (x / zero).tolist()[0] == float("inf")
+        assert pp.log(zero).tolist() == [-float("inf")] * 2
+        assert pp.softmax(pp.tensor([1e38, -1e38]) * 10, 0).shape == (2,)
+        with pytest.raises(FloatingPointError):
+            _ = np.float32([1]) / np.float32([0])
+
+
+def test_errors_of_the_short_way_are_those_of_the_general_way() -> None:
+    a, b = pp.ones(2, 3), pp.ones(4)
+    with pytest.raises(pp.ShapeError, match=r"add: shapes \[2, 3\] and \[4\] do not broadcast") as short:
+        _ = a + b
+    assert "test_fronts.py:" in str(short.value)
+    with pytest.raises(pp.ArgumentError, match="must be a Tensor, got str"):
+        pp.mul(a, "x")
+    with pytest.raises(TypeError):
+        _ = a + "x"
+    with pytest.raises(pp.ArgumentError, match="has no argument 'dims'; did you mean"):
+        pp.softmax(a, dims=1)
+
+
+def test_masked_array_is_no_tensor() -> None:
+    with pytest.raises(pp.ArgumentError):
+        pp.exp(np.ma.masked_array([1.0]))
+
+
+class _Spy(dispatch.Mode):
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def call(self, op: Any, args: Any, attrs: Any) -> Any:
+        self.seen.append(op.name)
+        return super().call(op, args, attrs)
+
+
+def test_modes_see_every_call() -> None:
+    x = pp.ones(3)
+    with _Spy() as spy:
+        _ = x + x, x * 2.0, x > 0, -x, x.sum(), x.relu(), x.view(3, 1)
+    assert spy.seen == ["add", "mul", "lt", "neg", "sum", "relu", "view"]
+    assert not tape.entered
+    _ = x + x
+    assert len(spy.seen) == 7
+
+
+def test_mode_of_another_thread_is_not_ours() -> None:
+    entered, done = threading.Event(), threading.Event()
+    spy = _Spy()
+
+    def other() -> None:
+        with spy:
+            entered.set()
+            done.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    entered.wait(10)
+    try:
+        assert (pp.ones(2) + 1).tolist() == [2.0, 2.0] and pp.ones(2).sum().item() == 2
+    finally:
+        done.set()
+        thread.join()
+    assert spy.seen == []
+
+
+def test_shape_rule_runs_once_for_each_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    op, calls = OPS["matmul"], []
+    if not op.check:
+        pytest.skip("matmul is checked by its kernel")
+    rule = op.shape_rule
+    monkeypatch.setattr(op, "shape_rule", lambda *a, **k: calls.append(1) or rule(*a, **k))
+    a, b = pp.ones(3, 17), pp.ones(17, 5)
+    for _ in range(3):
+        pp.matmul(a, b)
+    assert len(calls) <= 1
+    for _ in range(2):  # what it refuses it refuses every time
+        with pytest.raises(pp.ShapeError):
+            pp.matmul(a, a)
+
+
+def test_parameters_do_not_hide_names_that_fronts_use() -> None:
+    used = "AttributeError Exception KeyError any dict float int isinstance repr tuple type"
+    hidden = set(fronts.SCOPE) | set(used.split())
+    assert all(hasattr(builtins, name) for name in used.split())
+    for op in OPS.values():
+        for param in op.schema.params:
+            assert param.name not in hidden and not param.name.startswith("_"), (op.name, param.name)
+
+
+def test_every_front_compiles() -> None:
+    for op in OPS.values():
+        compile(fronts.source(op), op.name, "exec")
+
+
+def test_traceback_shows_the_written_line() -> None:
+    try:
+        pp.softmax(pp.ones(2), dim=7)
+    except pp.DimError:
+        assert "op_softmax.shape(" in traceback.format_exc() or "kernel_softmax(" in traceback.format_exc()
+
+
+def test_written_when_first_called() -> None:
+    code = (
+        "import pappus as pp; from pappus.frontend import fronts, ops; x = pp.ones(2);"
+        "before = set(fronts.SCOPE); pp.hypot(x, x); print(sorted(set(fronts.SCOPE) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "op_hypot" in done.stdout and "op_tanh" not in done.stdout
+
+
+def test_first_calls_from_many_threads() -> None:
+    op = OPS["expm1"]
+    front = fronts.make_front(op)
+    found: list[Any] = []
+    threads = [threading.Thread(target=lambda: found.append(front(pp.ones(2)).tolist())) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8 and all(f == ops.expm1(pp.ones(2)).tolist() for f in found)
