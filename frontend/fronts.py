@@ -73,7 +73,8 @@ MAKE = """\
 
 NODE = """\
 {pad}    _node = new(Node)
-{pad}    _node.op, _node.attrs, _node.args, _node.edges, _node.versions = op_{op}, {attrs}, ({args}), ({edges}), ({versions})
+{pad}    _node.op, _node.attrs, _node.args = op_{op}, {attrs}, ({args})
+{pad}    _node.edges, _node.versions = ({edges}), ({versions})
 {pad}    _node.outs = _node.hooks = _node.freed = None
 {pad}    _node.out_storages = _node.out_versions = _node.metas = ()
 {pad}    _node.seq = next(sequence)

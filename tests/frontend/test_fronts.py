@@ -84,7 +84,7 @@ def test_recorded_node(call: Any) -> None:
     assert y.requires_grad and not y.is_leaf
     assert y.grad_fn.location.startswith("tests/frontend/test_fronts.py:") or "test_fronts.py" in y.grad_fn.location
     before = x._version
-    assert before == 0 and [e[0] for e in y.grad_fn.edges if e is not None][0] is x
+    assert before == 0 and next(e[0] for e in y.grad_fn.edges if e is not None) is x
     with pp.no_grad():
         assert not call(x).requires_grad
 
