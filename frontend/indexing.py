@@ -110,6 +110,8 @@ def get_item(x: Tensor, index: Any) -> Tensor:
     """`x[index]`: a view for ints, slices, None and `...`; a copy for lists and integer or bool tensors."""
     from . import ops
 
+    if type(index) is int:
+        return ops.select(x, 0, index)  # type: ignore[no-any-return]
     view, advanced = _basic(x, _normalise(x, index))
     if any(a is not None for a in advanced):
         return ops.index(view, advanced)  # type: ignore[no-any-return]

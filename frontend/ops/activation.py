@@ -60,12 +60,23 @@ def _activation(
     )
 
 
+_ZEROS = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
+
+
+def _relu_floats(x: Any) -> Any:
+    """numpy's maximum has vectors only for an array operand; a short one in small rows costs more than it saves."""
+    if x.size < 4096 or x.shape[-1] < 64:
+        return np.maximum(x, _ZEROS[x.dtype])
+    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype))
+
+
 def _relu_kernel(xp: Any, x: Any) -> Any:
-    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype))  # an array operand: numpy's scalar one is not vectorised
+    return _relu_floats(x) if x.dtype in _ZEROS else np.maximum(x, np.zeros(x.shape[-1:], x.dtype))
 
 
 relu = operator(
-    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, check=False, tags=TAGS,
+    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, check=False,
+    tags=TAGS,
     vjp=lambda g, out, _x: (where(gt(out, 0), g, 0.0),), decompose=lambda x: maximum(x, 0),
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints, masks
-from ._shapes import as_float, in_float32, numel, wrap_dim, wrap_dims
+from ._shapes import _F32, _F64, add_up, as_float, in_float32, numel, wrap_dim, wrap_dims
 from .pointwise import eq, exp, log, logical_not, maximum, ne, sqrt, to_dtype, where
 from .shape import expand, flip, permute, slice_, squeeze, view
 
@@ -53,6 +53,8 @@ def _sum_dtype(dtype: DType, wanted: DType | None) -> DType:
 
 
 def _sum_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
+    if dtype is None and (x.dtype is _F32 or x.dtype is _F64):
+        return add_up(x, None if dim is None else _axes(x, dim), keepdim)
     target = _sum_dtype(dtypes.from_numpy_dtype(x.dtype), dtype).numpy
     if x.dtype != target:
         x = x.astype(target)
@@ -89,6 +91,10 @@ def _mean_dtype(x: Any, dtype: Any) -> DType:
 
 
 def _mean_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
+    if dtype is None and (x.dtype is _F32 or x.dtype is _F64):
+        axes = None if dim is None else _axes(x, dim)
+        count = x.size if axes is None else math.prod([x.shape[a] for a in axes])
+        return add_up(x, axes, keepdim) / x.dtype.type(count)
     target = _mean_dtype(Spec(x.shape, dtypes.from_numpy_dtype(x.dtype)), dtype).numpy
     axes = _axes(x, dim)
     count = math.prod(x.shape[a] for a in axes)

@@ -14,7 +14,7 @@ from ..opdef import Sample, Spec, operator
 from ..symbolic import SymInt, same_size, sym_eq, sym_max, sym_min
 from ._names import function
 from ._samples import floats
-from ._shapes import broadcast, numel, promote_arrays, promoted, wrap_dim, wrap_dims
+from ._shapes import broadcast, numel, promote_arrays, promoted, row_major, wrap_dim, wrap_dims
 
 # -- primitives -----------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ clone = operator(
     "clone(Tensor self, *, any memory_format=None) -> Tensor",
     "A copy in memory of its own.",
     shape=lambda x, memory_format=None: Spec(tuple(x.shape), x.dtype),
-    eager=lambda xp, x, memory_format: x.copy(order="C"),
+    eager=lambda xp, x, memory_format: row_major(x),
     check=False,
     vjp=lambda g, _out, _x, memory_format: (g,),
     samples=lambda: [Sample((floats(2, 3),))],
@@ -328,10 +328,22 @@ alias = operator(
 # -- shorthand: these reach modes only as the primitives above ------------------------------------
 
 
-def _shorthand(schema: str, doc: str, decompose: Any, *samples: Any, tags: tuple[str, ...] = ()) -> Any:
+def _shorthand(schema: str, doc: str, decompose: Any, *samples: Any, tags: tuple[str, ...] = (), **hooks: Any) -> Any:
     return operator(
-        schema, doc, decompose=decompose, inline=True, tags=("movement", *tags), samples=lambda: list(samples)
+        schema, doc, decompose=decompose, inline=True, tags=("movement", *tags), samples=lambda: list(samples), **hooks
     )
+
+
+def _short_view(kernel: Any, back: Any = None) -> dict[str, Any]:
+    """Hooks of a shorthand that is one view: `back(new, base, **attrs)` takes its result to the shape of the base."""
+    back = back or (lambda new, base, **attrs: view(new, tuple(base.shape)))
+    return {
+        "eager": lambda xp, x, **attrs: kernel(x, **attrs),
+        "vjp": lambda g, _out, _x, **attrs: (back(g, _x, **attrs),),
+        "write": lambda base, new, **attrs: back(new, base, **attrs),
+        "view": True,
+        "check": False,
+    }
 
 
 def _transpose(x: Any, dim0: int, dim1: int) -> Any:
@@ -365,6 +377,18 @@ def _select(x: Any, dim: int, index: Any) -> Any:
     return view(part, (*x.shape[:at], *x.shape[at + 1 :]))
 
 
+def _select_vjp(g: Any, _out: Any, _x: Any, dim: int, index: int) -> Any:
+    size = _x.shape[dim]
+    at = dim % len(_x.shape)
+    return (_spread(unsqueeze(g, at), at, index if index >= 0 else index + size, 1, 1, size),)
+
+
+def _select_write(base: Any, new: Any, dim: int, index: int) -> Any:
+    size = base.shape[dim]
+    at, first = dim % len(base.shape), index if index >= 0 else index + size
+    return _slice_write(base, unsqueeze(new, at), at, first, first + 1, 1)
+
+
 def _squeeze(x: Any, dim: Any = None) -> Any:
     rank = len(x.shape)
     dims = range(rank) if dim is None else [wrap_dim(d, rank) for d in dim]
@@ -385,6 +409,13 @@ def _flatten(x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     if rank == 0:
         return view(x, (1,))
     return alias(x) if a == b else view(x, (*x.shape[:a], numel(x.shape[a : b + 1]), *x.shape[b + 1 :]))
+
+
+def _flatten_kernel(x: Any, start_dim: int, end_dim: int) -> Any:
+    a, b = wrap_dim(start_dim, x.ndim), wrap_dim(end_dim, x.ndim)
+    if a > b:
+        raise DimError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
+    return x.reshape((*x.shape[:a], numel(x.shape[a : b + 1]), *x.shape[b + 1 :])) if x.ndim else x.reshape(1)
 
 
 def _unflatten(x: Any, dim: int, sizes: Any) -> Any:
@@ -466,15 +497,19 @@ def _movedim(x: Any, source: Any, destination: Any) -> Any:
 reshape = _shorthand(
     "reshape(Tensor self, int[] shape) -> Tensor", "The same elements under another shape, a view where memory allows.",
     lambda x, shape: view(x, shape), Sample((floats(2, 6), (4, -1))), tags=("varargs",),
+    **_short_view(lambda x, shape: _view_kernel(np, x, shape)),
 )  # fmt: skip
 transpose = _shorthand(
     "transpose(Tensor self, int dim0, int dim1) -> Tensor", "Two dimensions exchanged.", _transpose,
     Sample((floats(2, 3, 4), 0, -1)),
+    **_short_view(lambda x, dim0, dim1: x.swapaxes(dim0, dim1) if x.ndim else x[...],
+                  lambda new, base, dim0, dim1: transpose(new, dim0, dim1)),
 )  # fmt: skip
 t = _shorthand("t(Tensor self) -> Tensor", "A matrix transposed.", _t, Sample((floats(2, 3),)))
 select = _shorthand(
     "select(Tensor self, int dim, int index) -> Tensor", "One index along a dimension, which disappears.", _select,
-    Sample((floats(2, 3), 1, -1)),
+    Sample((floats(2, 3), 1, -1)), view=True, write=_select_write, check=False, vjp=_select_vjp,
+    eager=lambda xp, x, dim, index: x[(*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), index, ...)],
 )  # fmt: skip
 squeeze = _shorthand(
     "squeeze(Tensor self, int[]? dim=None) -> Tensor",
@@ -485,6 +520,7 @@ squeeze = _shorthand(
 )
 unsqueeze = _shorthand(
     "unsqueeze(Tensor self, int dim) -> Tensor", "A new dimension of size 1.", _unsqueeze, Sample((floats(2, 3), -1)),
+    **_short_view(lambda x, dim: np.expand_dims(x, dim)),
 )  # fmt: skip
 flatten = _shorthand(
     "flatten(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor",
@@ -492,6 +528,7 @@ flatten = _shorthand(
     _flatten,
     Sample((floats(2, 3, 2), 1)),
     Sample((floats(2, 3),)),
+    **_short_view(lambda x, start_dim, end_dim: _flatten_kernel(x, start_dim, end_dim)),
 )
 unflatten = _shorthand(
     "unflatten(Tensor self, int dim, int[] sizes) -> Tensor", "One dimension split into several.", _unflatten,
