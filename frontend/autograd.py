@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from . import vjps
 from .anomaly import check_gradients, name_forward
 from .dispatch import add_in_place
 from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
@@ -370,7 +371,7 @@ def _saved(node: Node, arg: Any, version: int) -> Any:
     return _changed(node, "its operand", Ghost(arg.shape, arg.dtype, False), storage, arg._requires_grad)
 
 
-def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
+def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequence[Tensor | None]:
     """The gradient of every tensor operand of `node`, given those of its results, summed and cast to the operands."""
     if not anomaly and node.hooks is None:
         return _gradients(node, slots, create_graph)
@@ -395,7 +396,7 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
     return found
 
 
-def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
+def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequence[Tensor | None]:
     op = node.op
     if node.freed:
         first = f" by the backward at {line_of(node.freed)}" if isinstance(node.freed, tuple) else ""
@@ -407,6 +408,11 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list
         ).at(None, user_location())
     if type(node) is not Node:  # a Function: the user's own backward
         return node.gradients(slots, create_graph)  # type: ignore[attr-defined,no-any-return]
+    special = op.gradients
+    if special is None:
+        special = op.gradients = vjps.write(op, _SCOPE) or False
+    if special:
+        return special(node, slots[0], create_graph)  # type: ignore[no-any-return]
     inputs = _inputs(node)
     if op.multi:
         g: Any = tuple(
@@ -431,6 +437,9 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> list
         elif arg is not None:
             fitted.append(None if gradient is None else _fit(gradient, arg))
     return fitted
+
+
+_SCOPE: dict[str, Any] = {}  # what the functions of `vjps` call; filled below
 
 
 def _meta(slots: dict[int, Tensor]) -> Any:
@@ -540,3 +549,6 @@ def sum_to_size(tensor: Tensor, shape: tuple[Any, ...]) -> Tensor:
     if dims:
         tensor = ops.sum(tensor, tuple(dims), keepdim=True)
     return ops.view(tensor, shape) if lead else tensor
+
+
+_SCOPE.update(saved=_saved, results=_results, fit=_fit, tensor=Tensor._from_data, Packed=Packed)

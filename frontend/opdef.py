@@ -88,6 +88,7 @@ class OpDef:
         self.multi = len(schema.returns) > 1 or schema.returns[0].endswith("[]")
         self.keeps_out, self.keeps = _kept(self.vjp, len(tensors))
         self.front: Callable[..., Any] | None = None
+        self.gradients: Any = None  # see vjps: written when a gradient is first asked for, False where it cannot be
 
     def shape(self, *specs: Any, **attrs: Any) -> Any:
         """The result's Spec (a tuple of them for several results) from the arguments' Specs; None stands for None."""

@@ -164,7 +164,7 @@ def add_up(array: Any, axes: Any = None, keepdims: bool = False) -> Any:
         if last <= 1024 and (axes == (array.ndim - 1,) or axes == (-1,)):
             found = np.einsum("...i->...", array)
             return found[..., None] if keepdims else found
-    return np.add.reduce(array, axes, None, None, keepdims)
+    return np.add.reduce(array, axes, None, None, keepdims)  # type: ignore[call-overload]
 
 
 def row_major(array: Any) -> Any:

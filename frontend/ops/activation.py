@@ -16,7 +16,7 @@ from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats
 from ._shapes import as_float, in_float32, same, wrap_dim
-from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, maximum, mul, sigmoid, tanh, where
+from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, maximum, mul, select, sigmoid, tanh, where
 from .shape import slice_
 
 SQRT_HALF, GAUSS = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
@@ -74,10 +74,27 @@ def _relu_kernel(xp: Any, x: Any) -> Any:
     return _relu_floats(x) if x.dtype in _ZEROS else np.maximum(x, np.zeros(x.shape[-1:], x.dtype))
 
 
+def _relu_backward_kernel(xp: Any, g: Any, out: Any) -> Any:
+    zero = _ZEROS[g.dtype] if g.dtype in _ZEROS else np.zeros((), g.dtype)
+    mask = np.greater(out, zero)
+    return select(mask, g, zero) if g.size >= 1024 else np.where(mask, g, zero)
+
+
+relu_backward: Callable[..., Any] = operator(
+    "relu_backward(Tensor grad_output, Tensor out) -> Tensor",
+    "The gradient of relu from that of its result `out`: `grad_output` where `out` is positive, 0 elsewhere.",
+    decompose=lambda g, out: where(gt(out, 0), g, 0.0),
+    shape=same,
+    eager=_relu_backward_kernel,
+    vjp=lambda g, _out, _g, out: (relu_backward(g, out), None),
+    check=False,
+    inline=True,
+    samples=lambda: [Sample((floats(2, 3), floats(2, 3, low=-1.0, seed=5)))],
+)
 relu = operator(
     "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, check=False,
     tags=TAGS,
-    vjp=lambda g, out, _x: (where(gt(out, 0), g, 0.0),), decompose=lambda x: maximum(x, 0),
+    vjp=lambda g, out, _x: (relu_backward(g, out),), decompose=lambda x: maximum(x, 0),
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip
 relu6 = _activation(

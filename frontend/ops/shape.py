@@ -499,7 +499,7 @@ reshape = _shorthand(
     lambda x, shape: view(x, shape), Sample((floats(2, 6), (4, -1))), tags=("varargs",),
     **_short_view(lambda x, shape: _view_kernel(np, x, shape)),
 )  # fmt: skip
-transpose = _shorthand(
+transpose: Callable[..., Any] = _shorthand(
     "transpose(Tensor self, int dim0, int dim1) -> Tensor", "Two dimensions exchanged.", _transpose,
     Sample((floats(2, 3, 4), 0, -1)),
     **_short_view(lambda x, dim0, dim1: x.swapaxes(dim0, dim1) if x.ndim else x[...],
