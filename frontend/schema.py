@@ -23,6 +23,7 @@ from .symbolic import SymInt
 __all__ = ["Param", "Schema", "converter", "parse"]
 
 _TENSORS = ("Tensor", "Tensor?", "Tensor[]", "Tensor|Scalar", "Tensor|Scalar?")
+_NESTED = re.compile(r"[\[\](\"']")
 _PARAM = re.compile(r"^(?P<type>\S+)\s+(?P<name>\w+)\s*(?:=\s*(?P<default>.+))?$")
 
 
@@ -80,6 +81,8 @@ class Schema:
 
 def _split(text: str) -> list[str]:
     """Split at commas that are outside brackets and quotes."""
+    if not _NESTED.search(text):
+        return [part.strip() for part in text.split(",")] if text.strip() else []
     parts, depth, quote, start = [], 0, "", 0
     for at, char in enumerate(text):
         if quote:
@@ -97,9 +100,14 @@ def _split(text: str) -> list[str]:
     return [*parts, last] if last else parts
 
 
+_WORDS = {"None": None, "True": True, "False": False, "0": 0, "1": 1, "-1": -1, "'mean'": "mean"}
+
+
 def _default(text: str, kind: str) -> Any:
     if kind.startswith("dtype") and text != "None":
         return as_dtype(text)
+    if text in _WORDS:
+        return _WORDS[text]
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError):

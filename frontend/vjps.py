@@ -76,7 +76,7 @@ def source(op: OpDef) -> str | None:
 
 
 def write(op: OpDef, scope: dict[str, Any]) -> Callable[..., Any] | None:
-    """The function that `source` shows, given what `autograd` puts into `scope`; None if there is none."""
+    """The function that `source` shows, given what `autograd` puts into `scope`; None where there is none."""
     text = source(op)
     if text is None:
         return None
