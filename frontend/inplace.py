@@ -117,7 +117,9 @@ def _refresh(view: Tensor) -> None:
             "change, or use the out-of-place operator there"
         ).at(None, user_location())
     saved = state.grad, state.mode
-    state.grad, state.mode = True, None
+    state.grad = True
+    if not base.is_symbolic:
+        state.mode = None
     try:
         twin = _shown(base, _steps(view))
     finally:
@@ -177,8 +179,18 @@ def assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool = Fals
         eager_assign(target, value, by, update)
 
 
-def eager_assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool = False) -> None:
-    """`assign` without modes."""
+def _copy(target: Tensor, value: Tensor) -> None:
+    target._data[...] = value._data
+
+
+def eager_assign(
+    target: Tensor,
+    value: Tensor,
+    by: str = "copy_",
+    update: bool = False,
+    write: Callable[[Tensor, Tensor], None] = _copy,
+) -> None:
+    """`assign` without modes; `write` is for modes whose tensors have their numbers elsewhere."""
     if target._data.shape != value._data.shape:
         raise ShapeError(
             f"{by}: the result has shape {list(value.shape)}, which does not fit in place into {list(target.shape)}; "
@@ -190,11 +202,11 @@ def eager_assign(target: Tensor, value: Tensor, by: str = "copy_", update: bool 
     if tracked and target.dtype.is_floating_point:
         check_write(target, by)
     array = target._data
-    if not array.flags.writeable:
+    if write is _copy and not array.flags.writeable:
         _make_writeable(array, by)
     if target._storage is not None:
         target._storage.version  # noqa: B018 - one of inference mode refuses to be counted, before it is written
-    array[...] = value._data
+    write(target, value)
     touch(target, by)
     if not tracked:
         return

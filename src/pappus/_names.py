@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "autograd", "cli", "cuda", "export", "frontend", "linalg", "nn", "optim", "quantize", "random", "runtime",
+    "autograd", "cli", "cuda", "export", "frontend", "func", "linalg", "nn", "optim", "quantize", "random", "runtime",
     "serialization", "special", "torch", "utils",
 )  # fmt: skip
 
@@ -30,6 +30,7 @@ for _module, _names in {
     ),
     "frontend.autograd": ("no_grad", "enable_grad", "set_grad_enabled", "is_grad_enabled", "inference_mode"),
     "frontend.grad_mode": ("is_inference", "is_inference_mode_enabled"),
+    "frontend.func": ("vmap",),
     "frontend.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled"),
     "frontend.dtypes": (
         "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
