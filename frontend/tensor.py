@@ -9,7 +9,7 @@ import numpy as np
 
 from . import dtypes
 from .dtypes import DType, from_numpy_dtype
-from .errors import ArgumentError, AutogradError, DTypeError
+from .errors import ArgumentError, AutogradError, DTypeError, UnsupportedError
 from .symbolic import SymbolicArray
 from .tape import HookHandle, Node, Storage, caller, history_of, state
 
@@ -47,9 +47,17 @@ class Size(tuple[Any, ...]):
 
 
 class Device(str):
-    """Where a tensor lives: always "cpu". Compares equal to its name and has torch's `type` and `index`."""
+    """Where a tensor lives: always "cpu". Compares equal to its name and has torch's `type` and `index`; a context,
+    too, in which the one device there is stays the one.
+
+    >>> Device("cuda", 1).index, Device("cuda:1").type
+    (1, 'cuda')
+    """
 
     __slots__ = ()
+
+    def __new__(cls, type: Any = "cpu", index: int | None = None) -> Device:
+        return str.__new__(cls, type if index is None else f"{type}:{index}")
 
     @property
     def type(self) -> str:
@@ -59,6 +67,15 @@ class Device(str):
     @property
     def index(self) -> int | None:  # type: ignore[override]
         """The number of the device, None for the current one."""
+        number = str(self).partition(":")[2]
+        return int(number) if number else None
+
+    def __enter__(self) -> Device:
+        if self.type != "cpu":
+            raise UnsupportedError(f"no device {str(self)!r}; the only device is 'cpu'")
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
         return None
 
 
@@ -153,10 +170,15 @@ class Tensor:
         made._index = 0
         return made  # type: ignore[no-any-return]
 
-    def __init__(self, data: Any = None, *, dtype: Any = None, requires_grad: bool = False) -> None:
+    def __init__(
+        self, data: Any = None, *sizes: int, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    ) -> None:
         """A tensor holding a copy of `data` (numbers, nested lists, an array); integers become float32, see
-        `pp.tensor`."""
-        if isinstance(data, Tensor):
+        `pp.tensor`. Given sizes, a tensor of that shape with elements that mean nothing, see `pp.empty`."""
+        if sizes or type(data) is int or type(data) is Size:
+            shape = data if isinstance(data, Size) else (data, *sizes)
+            self._data = np.zeros(shape, dtypes.as_dtype(dtype or dtypes._default).numpy)
+        elif isinstance(data, Tensor):
             self._data = data._data
         else:
             self._data = np.array(() if data is None else data, dtype=dtypes.as_dtype(dtype or dtypes._default).numpy)

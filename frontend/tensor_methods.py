@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import dispatch, dtypes, indexing
+from . import dispatch, dtypes, indexing, tensor_memory
 from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
 from .fronts import bind_operator
@@ -153,6 +153,14 @@ _ALIASES = {
 }
 
 
+# Operators whose result may have the shape of the tensor, though not always: the write checks it.
+_INPLACE_TOO = (
+    "cumsum", "cumprod", "addmm", "baddbmm", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
+    "logical_xor", "logical_not", "renorm",
+)  # fmt: skip
+_VIEWS_TOO = ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "as_strided")
+
+
 def install() -> None:
     """Attach every operator to Tensor. Called by pappus.frontend.ops when it has loaded."""
     from . import ops
@@ -187,8 +195,16 @@ def install() -> None:
             setattr(Tensor, f"__i{dunder}__", _inplace_operator(OPS[name], f"__i{dunder}__"))
     for dunder, name in _COMPARE.items():
         setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(OPS[name].front)))  # type: ignore[arg-type]
-    for name, value in _EXTRA.items():
+    for name, value in {**tensor_memory.METHODS, **_EXTRA}.items():
         setattr(Tensor, name, value)
+    for name in _INPLACE_TOO:
+        if name + "_" not in Tensor.__dict__:
+            setattr(Tensor, name + "_", _inplace(getattr(ops, name), name + "_", OPS.get(name)))
+    for name in _VIEWS_TOO:
+        setattr(Tensor, name + "_", tensor_memory.reshaped_in_place(getattr(ops, name), name + "_"))
+    for name, target in _ALIASES.items():
+        if target + "_" in Tensor.__dict__:
+            setattr(Tensor, name + "_", Tensor.__dict__[target + "_"])
     if "where" in OPS:
         setattr(Tensor, "where", lambda self, condition, other: ops.where(condition, self, other))  # noqa: B010 - not a declared method
 

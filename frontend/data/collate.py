@@ -48,3 +48,22 @@ def default_collate(batch: Sequence[Any]) -> Any:
         f"default_collate: cannot batch items of type {type(first).__name__}; use tensors, numpy arrays, numbers, "
         "strings, tuples, lists or mappings of them, or pass collate_fn."
     )
+
+
+def default_convert(data: Any) -> Any:
+    """A single example with its numpy arrays as tensors; what a loader without batches does.
+
+    >>> default_convert({"x": np.ones(2, np.float32), "name": "a"})
+    {'x': tensor([1., 1.]), 'name': 'a'}
+    """
+    if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind not in "SUO":
+        return Tensor._from_data(np.asarray(data))
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    if isinstance(data, tuple):
+        return [default_convert(value) for value in data]
+    if isinstance(data, list):
+        return [default_convert(value) for value in data]
+    return data

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, TypeVar
 
 from pappus.frontend import random as rng
-from pappus.frontend.data.collate import default_collate
+from pappus.frontend.data.collate import default_collate, default_convert
 from pappus.frontend.data.dataset import Dataset, IterableDataset, TensorDataset
 from pappus.frontend.data.sampler import BatchSampler, RandomSampler, SequentialSampler
+from pappus.frontend.data.worker import WorkerInfo, enter, inside
 
 T_co = TypeVar("T_co", covariant=True)
+_END = object()
 
 
 class DataLoader(Generic[T_co]):
@@ -20,7 +23,8 @@ class DataLoader(Generic[T_co]):
 
     The order follows from the generator (or the global seed) alone: `num_workers` threads fetch batches ahead but
     never reorder them, and each batch's random draws come from a stream of its own, so that a run can be repeated.
-    `batch_size=None` yields single examples. `pin_memory`, `persistent_workers`, `timeout` and
+    `batch_size=None` yields single examples. Workers that walk an IterableDataset take turns, each with a copy of it
+    that asks `get_worker_info()` for its share. `pin_memory`, `persistent_workers`, `timeout` and
     `multiprocessing_context` are accepted for compatibility and have no effect.
 
     >>> import pappus as pp
@@ -47,6 +51,8 @@ class DataLoader(Generic[T_co]):
         *,
         prefetch_factor: int | None = None,
         persistent_workers: bool = False,
+        pin_memory_device: str = "",
+        in_order: bool = True,
     ) -> None:
         if num_workers < 0:
             raise ValueError(f"DataLoader: num_workers must not be negative, got {num_workers}.")
@@ -69,6 +75,8 @@ class DataLoader(Generic[T_co]):
         self.generator = generator
         self.prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         self.worker_init_fn = worker_init_fn
+        self.pin_memory, self.timeout, self.persistent_workers = pin_memory, timeout, persistent_workers
+        self.multiprocessing_context = multiprocessing_context
         self.sampler: Iterable[int] = ()
         if not self.iterable:
             if sampler is not None:
@@ -81,7 +89,7 @@ class DataLoader(Generic[T_co]):
             batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
         self.batch_sampler = batch_sampler
         batched = batch_sampler is not None or batch_size is not None
-        self.collate_fn = collate_fn or (default_collate if batched else _identity)
+        self.collate_fn = collate_fn or (default_collate if batched else default_convert)
         self._epochs = 0
         # Rows of plain tensors can be taken for a whole batch at once, which gives the same result as stacking them.
         self._take_rows = type(dataset) is TensorDataset and collate_fn is None and batched
@@ -96,7 +104,7 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> Iterator[Any]:
         if self.iterable:
-            return self._iterate_stream()
+            return self._iterate_streams() if self.num_workers else self._iterate_stream(self.dataset)
         if self.num_workers == 0:
             return map(self._fetch, self._indices())
         return self._iterate_ahead()
@@ -109,15 +117,39 @@ class DataLoader(Generic[T_co]):
             return self.collate_fn(self.dataset[index])  # type: ignore[arg-type]
         if self._take_rows:
             return list(self.dataset[list(index)])  # type: ignore[call-overload]
-        return self.collate_fn([self.dataset[i] for i in index])
+        many = getattr(self.dataset, "__getitems__", None)
+        return self.collate_fn(many(list(index)) if many else [self.dataset[i] for i in index])
 
     def _fetch_from(self, stream: rng.Generator, index: Any) -> Any:
         with rng.use_generator(stream):
             return self._fetch(index)
 
-    def _iterate_stream(self) -> Iterator[Any]:
+    def _worker(self, number: int, dataset: Any) -> WorkerInfo:
+        return WorkerInfo(number, self.num_workers, rng.default_generator.initial_seed() + number, dataset)
+
+    def _iterate_streams(self) -> Iterator[Any]:
+        """The batches of all workers in turn, until none has one left."""
+        running = []
+        for number in range(self.num_workers):
+            dataset = copy.copy(self.dataset)
+            info = self._worker(number, dataset)
+            with inside(info):
+                if self.worker_init_fn is not None:
+                    self.worker_init_fn(number)
+            running.append((info, self._iterate_stream(dataset)))
+        while running:
+            for worker in list(running):
+                info, stream = worker
+                with inside(info):
+                    batch = next(stream, _END)
+                if batch is _END:
+                    running.remove(worker)
+                else:
+                    yield batch
+
+    def _iterate_stream(self, dataset: Any) -> Iterator[Any]:
         batch: list[Any] = []
-        for item in self.dataset:  # type: ignore[attr-defined]
+        for item in dataset:
             if self.batch_size is None:
                 yield self.collate_fn(item)
                 continue
@@ -133,8 +165,9 @@ class DataLoader(Generic[T_co]):
         started = iter(range(self.num_workers))
 
         def start() -> None:
-            number = next(started, None)
-            if self.worker_init_fn is not None and number is not None:
+            number = next(started)
+            enter(self._worker(number, self.dataset))
+            if self.worker_init_fn is not None:
                 self.worker_init_fn(number)
 
         pool = ThreadPoolExecutor(self.num_workers, thread_name_prefix="pappus-loader", initializer=start)
@@ -150,7 +183,3 @@ class DataLoader(Generic[T_co]):
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _identity(item: Any) -> Any:
-    return item

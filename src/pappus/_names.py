@@ -11,7 +11,7 @@ from typing import Any
 
 MODULES = (
     "autograd", "cli", "cuda", "export", "frontend", "func", "linalg", "nn", "optim", "quantize", "random", "runtime",
-    "serialization", "special", "torch", "utils",
+    "serialization", "special", "testing", "torch", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)
@@ -65,6 +65,8 @@ def find(name: str) -> Any:
         return importlib.import_module(f"pappus.{name}")
     if name in FROM:
         module, attribute = FROM[name]
+        if (module, attribute) == ("frontend", "ops"):
+            return importlib.import_module("pappus.frontend.ops")
         return getattr(importlib.import_module(f"pappus.{module}"), attribute)
     found = importlib.import_module("pappus.frontend.ops").__dict__.get(name)
     if name in function_names() and callable(found):

@@ -253,7 +253,7 @@ def test_samplers_and_collate_are_used():
     loader = DataLoader(Squares(), batch_sampler=[[1, 2, 3], [0]])
     assert [i.tolist() for i, _ in loader] == [[1, 2, 3], [0]] and len(loader) == 2
     assert list(DataLoader(Squares(4), 2, collate_fn=lambda items: [i for i, _ in items])) == [[0, 1], [2, 3]]
-    assert list(DataLoader(Squares(3), batch_size=None)) == [(0, 0.0), (1, 1.0), (2, 4.0)]
+    assert list(DataLoader(Squares(3), batch_size=None)) == [[0, 0.0], [1, 1.0], [2, 4.0]]  # as in torch
     assert len(DataLoader(Squares(3), batch_size=None)) == 3
 
 

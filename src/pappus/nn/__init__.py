@@ -6,5 +6,7 @@ from pappus.nn import attention as attention
 from pappus.nn import functional as functional
 from pappus.nn import init as init
 from pappus.nn import modules as modules
+from pappus.nn import parallel as parallel
 from pappus.nn import parameter as parameter
 from pappus.nn import utils as utils
+from pappus.nn.parallel import DataParallel as DataParallel

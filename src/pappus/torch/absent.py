@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend.nn.module import Module
+from pappus.frontend.tensor_memory import TypedStorage, UntypedStorage
 from pappus.torch.answers import Answers, absent, answer, as_is, decorator, does_nothing, never, refuse
 
 _EXPORT = "capture and export with pappus.export.export(model, args)"
@@ -135,6 +136,7 @@ TABLES: dict[str, tuple[str, dict[str, Any]]] = {
     "version": ("Versions of what PyTorch is built with: none of it is here.", {
         "cuda": None, "hip": None, "xpu": None, "cann": None, "git_version": "", "debug": False,
     }),
+    "storage": ("The memory of tensors.", {"UntypedStorage": UntypedStorage, "TypedStorage": TypedStorage}),
     "sparse": ("Sparse tensors are not part of Pappus.", {
         "mm": refuse("torch.sparse.mm", "use a dense tensor"), "sum": refuse("torch.sparse.sum", "use a dense tensor"),
     }),
