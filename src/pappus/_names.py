@@ -10,8 +10,8 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "autograd", "cli", "cuda", "export", "frontend", "func", "linalg", "nn", "optim", "quantize", "random", "runtime",
-    "serialization", "special", "testing", "torch", "utils",
+    "autograd", "cli", "cuda", "distributions", "export", "frontend", "func", "linalg", "nn", "optim", "quantize",
+    "random", "runtime", "serialization", "special", "testing", "torch", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)
