@@ -28,7 +28,7 @@ SCRIPTS: dict[str, tuple[str, list[str]]] = {
     "mnist_cnn": ("mnist_cnn.py", ["--dropout", "0"]),
     "vae": ("vae.py", []),
     "language_lstm": ("word_language_model.py", ["--dropout", "0"]),
-    "language_transformer": ("word_language_model.py", ["--model", "Transformer", "--dropout", "0"]),
+    "language_transformer": ("word_language_model.py", ["--model", "Transformer", "--dropout", "0", "--lr", "0.1"]),
     "time_sequence": ("time_sequence_prediction.py", []),
     "reinforce": ("reinforce.py", []),
     "gpt": ("gpt.py", []),

@@ -85,6 +85,7 @@ def main():
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--model", default="LSTM")
     parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--lr", type=float, default=1.0)
     args = parser.parse_args()
     words, bptt, batch, clip = 50, 12, 8, 0.25
     data = batchify(torch.from_numpy(np.load(args.data)["words"]), batch)
@@ -98,7 +99,7 @@ def main():
         torch.save(model.state_dict(), args.save)
     criterion = nn.NLLLoss()
     model.train()
-    lr = 1.0
+    lr = args.lr
     hidden = model.init_hidden(batch) if args.model != "Transformer" else None
     for step in range(args.steps):
         at = (step * bptt) % (data.size(0) - bptt - 1)
