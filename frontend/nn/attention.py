@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from pappus.frontend import ops
-from pappus.frontend.errors import ShapeError
-from pappus.frontend.nn import functional as F
 from pappus.frontend.nn import init
+from pappus.frontend.nn.functional_attention import Heads, attend
 from pappus.frontend.nn.linear import Linear
 from pappus.frontend.nn.module import Module
 from pappus.frontend.nn.parameter import new_parameter
 from pappus.frontend.tensor import Tensor
-
-
-def float_mask(mask: Tensor | None, dtype: Any) -> Tensor | None:
-    """A mask to be added to scores: -inf where a boolean mask is True ("may not be looked at"), else 0."""
-    if mask is None:
-        return None
-    if mask.dtype.name == "bool":
-        return ops.zeros_like(mask, dtype=dtype).masked_fill(mask, -math.inf)  # type: ignore[no-any-return]
-    return mask if mask.dtype is dtype else mask.to(dtype)
 
 
 class MultiheadAttention(Module):
@@ -113,88 +101,11 @@ class MultiheadAttention(Module):
         is_causal: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
         """See the class; `is_causal` is torch's hint that `attn_mask` is the causal mask, and needs that mask."""
-        if is_causal and attn_mask is None:
-            raise ValueError("MultiheadAttention: is_causal=True is a hint about attn_mask; give the mask as well")
-        if query.ndim not in (2, 3) or key.ndim != query.ndim or value.ndim != query.ndim:
-            raise ShapeError(
-                f"MultiheadAttention: query, key and value must all be 2D (no batch) or 3D, got {list(query.shape)}, "
-                f"{list(key.shape)} and {list(value.shape)}"
-            )
-        batched = query.ndim == 3
-        q, k, v = self._project(query, key, value)
-        if not batched:
-            q, k, v = q.unsqueeze(0), k.unsqueeze(0), v.unsqueeze(0)
-            if key_padding_mask is not None:
-                key_padding_mask = key_padding_mask.unsqueeze(0)
-        elif not self.batch_first:
-            q, k, v = q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)
-        # From here on (N, L, E).
-        mask = self._mask(key_padding_mask, attn_mask, q)
-        k, v, mask = self._more_keys(k, v, mask)
-        out, weights = self._attend(self._split(q), self._split(k), self._split(v), mask, need_weights)
-        out = F.linear(out.transpose(1, 2).flatten(2), self.out_proj.weight, self.out_proj.bias)
-        if weights is not None and average_attn_weights:
-            weights = weights.mean(1)
-        if not batched:
-            return out.squeeze(0), None if weights is None else weights.squeeze(0)
-        return out if self.batch_first else out.transpose(0, 1), weights
-
-    def _project(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        width = self.embed_dim
-        bias = self.in_proj_bias
-        if self._qkv_same_embed_dim:
-            if query is key and key is value:
-                q, k, v = F.linear(query, self.in_proj_weight, bias).chunk(3, -1)
-                return q, k, v
-            weights = self.in_proj_weight.chunk(3, 0)
-        else:
-            weights = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
-        parts = (None,) * 3 if bias is None else tuple(bias[i * width : (i + 1) * width] for i in range(3))
-        q, k, v = (F.linear(x, w, b) for x, w, b in zip((query, key, value), weights, parts, strict=True))
-        return q, k, v
-
-    def _split(self, x: Tensor) -> Tensor:
-        """(N, L, E) as (N, heads, L, E / heads)."""
-        return x.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)  # type: ignore[no-any-return]
-
-    def _mask(self, key_padding_mask: Tensor | None, attn_mask: Tensor | None, q: Tensor) -> Tensor | None:
-        """Both masks as one to be added to scores of (N, heads, L, S)."""
-        mask = float_mask(attn_mask, q.dtype)
-        if mask is not None:
-            if mask.ndim == 3:
-                mask = mask.unflatten(0, (-1, self.num_heads))
-            elif mask.ndim != 2:
-                raise ShapeError(f"attn_mask's dimension {mask.ndim} is not supported; use (L, S) or (N * heads, L, S)")
-        padding = float_mask(key_padding_mask, q.dtype)
-        if padding is not None:
-            padding = padding.unsqueeze(1).unsqueeze(2)
-            mask = padding if mask is None else mask + padding
-        return mask
-
-    def _more_keys(self, k: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Append the learned key and value, and the zero ones, where the layer has them."""
-        batch = k.shape[0]
-        added = 0
-        if self.bias_k is not None:
-            k = ops.cat([k, self.bias_k.expand(batch, 1, self.embed_dim)], 1)
-            v = ops.cat([v, self.bias_v.expand(batch, 1, self.embed_dim)], 1)
-            added += 1
-        if self.add_zero_attn:
-            zero = ops.zeros(batch, 1, self.embed_dim, dtype=k.dtype)
-            k, v = ops.cat([k, zero], 1), ops.cat([v, zero], 1)
-            added += 1
-        if mask is not None and added:
-            mask = F.pad(mask, (0, added))
-        return k, v, mask
-
-    def _attend(
-        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        drop = self.dropout if self.training else 0.0
-        if not need_weights:
-            return ops.scaled_dot_product_attention(q, k, v, mask, drop), None
-        scores = (q * (1 / math.sqrt(self.head_dim))) @ k.transpose(-2, -1)
-        weights = F.softmax(scores if mask is None else scores + mask, -1)
-        if drop > 0:
-            weights = F.dropout(weights, drop)
-        return weights @ v, weights
+        heads = Heads(
+            self.num_heads, self.in_proj_weight, (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight),
+            self.in_proj_bias, self.bias_k, self.bias_v, self.out_proj.weight, self.out_proj.bias, self.add_zero_attn,
+        )  # fmt: skip
+        return attend(
+            heads, query, key, value, key_padding_mask, attn_mask, self.dropout if self.training else 0.0,
+            need_weights, average_attn_weights, is_causal, self.batch_first,
+        )  # fmt: skip

@@ -7,10 +7,17 @@ from typing import Any
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.dtypes import int64
 from pappus.frontend.errors import ArgumentError, ShapeError
 from pappus.frontend.inplace import assign
-from pappus.frontend.nn import functional_image, functional_loss, functional_pool
+from pappus.frontend.nn import (
+    functional_attention,
+    functional_embedding,
+    functional_image,
+    functional_loss,
+    functional_pool,
+)
+from pappus.frontend.nn.functional_attention import *  # noqa: F403
+from pappus.frontend.nn.functional_embedding import *  # noqa: F403
 from pappus.frontend.nn.functional_image import *  # noqa: F403
 from pappus.frontend.nn.functional_loss import *  # noqa: F403
 from pappus.frontend.nn.functional_pool import *  # noqa: F403
@@ -28,12 +35,14 @@ from pappus.frontend.tensor import Tensor
 
 __all__ = [
     "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu", "embedding",
+    "conv_transpose3d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
     "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
     "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "normalize",
-    "one_hot", "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
+    "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
+__all__ += functional_attention.__all__
+__all__ += functional_embedding.__all__
 __all__ += functional_image.__all__
 __all__ += functional_loss.__all__
 __all__ += functional_pool.__all__
@@ -324,29 +333,3 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 dropout3d = dropout2d
-
-# -- embedding and encoding ---------------------------------------------------------------------
-
-
-def embedding(
-    input: Tensor, weight: Tensor, padding_idx: int | None = None, max_norm: float | None = None,
-    norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
-) -> Tensor:  # fmt: skip
-    """Rows of `weight` (V, E) at the indices `input` (*): (*, E). The row `padding_idx` gets no gradient."""
-    if max_norm is not None or scale_grad_by_freq or sparse:
-        raise ArgumentError("embedding: max_norm, scale_grad_by_freq and sparse are not supported")
-    if padding_idx is None:
-        return ops.embedding(weight, input)  # type: ignore[no-any-return]
-    index = padding_idx if padding_idx >= 0 else padding_idx + weight.shape[0]
-    return ops.embedding(weight, input, index)  # type: ignore[no-any-return]
-
-
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """int64 (*, num_classes) with ones at the indices; -1 takes the largest index + 1.
-
-    >>> import pappus as pp
-    >>> one_hot(pp.tensor([0, 2])).tolist()
-    [[1, 0, 0], [0, 0, 1]]
-    """
-    count = int(tensor.max()) + 1 if num_classes == -1 else num_classes
-    return (tensor.unsqueeze(-1) == ops.arange(count)).to(int64)  # type: ignore[no-any-return]
