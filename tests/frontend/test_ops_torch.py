@@ -37,6 +37,10 @@ NOT_COMPARED = {
     "rms_norm_backward": "private in torch; rms_norm's gradient is compared here, through it",
     "max_pool2d_backward": "private in torch; max_pool2d's gradient is compared here, through it",
     "avg_pool2d_backward": "private in torch; avg_pool2d's gradient is compared here, through it",
+    **dict.fromkeys(
+        (f"{kind}_layer{part}" for kind in ("rnn", "gru", "lstm") for part in ("", "_backward")),
+        "part of a layer in torch; test_nn_recurrent.py compares RNN, GRU and LSTM",
+    ),
     "linalg_svd": "singular vectors have either sign; tests/conformance compares what is unique",
     "slice_update": "takes the place as a tensor, which torch has not; tests/export/test_update_ops.py checks it",
 }
