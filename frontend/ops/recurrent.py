@@ -53,11 +53,12 @@ def _check(name: str, gates: int, input: Any, hx: Any, w_ih: Any, w_hh: Any, b_i
     return rows // gates
 
 
-def _steps(count: int, batch: int, batch_sizes: Any, reverse: bool) -> list[tuple[int, int, int, int]]:
+def _steps(shape: Any, batch_sizes: Any, reverse: bool) -> list[tuple[int, int, int, int]]:
     """In the order in which they run: (step, sequences that run, the step before, sequences that ran there too).
 
     The step before the first is -1, where none ran: there the state is the initial one.
     """
+    count, batch = shape[:2]
     sizes = [batch] * count if batch_sizes is None else list(batch_sizes)
     order = range(count - 1, -1, -1) if reverse else range(count)
     found = []
@@ -121,7 +122,7 @@ def _scan(name: str, x: Any, states: list[Any], reverse: bool, batch_sizes: Any,
     from . import cat, constant_pad_nd, narrow, select, stack
 
     batch = x.shape[1]
-    steps = _steps(_length(name, x), batch, batch_sizes, reverse)
+    steps = _steps((_length(name, x), batch), batch_sizes, reverse)
     results: list[Any] = [None] * len(steps)
     for t, n, _, _ in steps:
         whole = n is batch or sym_eq(n, batch)
@@ -181,7 +182,7 @@ def _rnn_eager(
             out += bias
     h = hx.copy()
     weight = xp.ascontiguousarray(w_hh.T)
-    for t, n, _, _ in _steps(*x.shape[:2], batch_sizes, reverse):
+    for t, n, _, _ in _steps(x.shape, batch_sizes, reverse):
         a = out[t, :n]
         a += h[:n] @ weight
         if nonlinearity == "tanh":
@@ -210,7 +211,7 @@ def _rnn_backward_eager(
     xp: Any, g_out: Any, g_h: Any, x: Any, hx: Any, w_ih: Any, w_hh: Any, out: Any, *, nonlinearity: str,
     reverse: bool, batch_sizes: Any,
 ) -> Any:  # fmt: skip
-    steps = _steps(*x.shape[:2], batch_sizes, reverse)
+    steps = _steps(x.shape, batch_sizes, reverse)
     d_pre = xp.zeros_like(out)
     dh = g_h.copy()
     for t, n, _, _ in reversed(steps):
@@ -234,8 +235,10 @@ def _samples(gates: int, states: int, extra: tuple[dict[str, Any], ...] = ({},))
     weights = [floats(gates * hidden, 2, seed=5), floats(gates * hidden, hidden, seed=6)]
     biases = [floats(gates * hidden, seed=7), floats(gates * hidden, seed=8)]
     start = [floats(2, hidden, seed=9 + i) for i in range(states)]
-    for number, more in enumerate(({}, {"reverse": True}, {"batch_sizes": (2, 2, 1)},
-                                   {"batch_sizes": (2, 1, 1), "reverse": True})):  # fmt: skip
+    runs: list[dict[str, Any]] = [
+        {}, {"reverse": True}, {"batch_sizes": (2, 2, 1)}, {"batch_sizes": (2, 1, 1), "reverse": True}
+    ]  # fmt: skip
+    for number, more in enumerate(runs):
         options = {**extra[number % len(extra)], **more}
         yield Sample((floats(3, 2, 2), *start, *weights, *(biases if number % 2 == 0 else (None, None))), options)
 
@@ -308,7 +311,7 @@ def _gru_eager(
     gates = xp.zeros((*x.shape[:2], 4 * size), x.dtype)
     h = hx.copy()
     weight = xp.ascontiguousarray(w_hh.T)
-    for t, n, _, _ in _steps(*x.shape[:2], batch_sizes, reverse):
+    for t, n, _, _ in _steps(x.shape, batch_sizes, reverse):
         a, gate = h[:n] @ weight, gates[t, :n]
         if b_hh is not None:
             a += b_hh
@@ -347,7 +350,7 @@ def _gru_backward_eager(
     reverse: bool, batch_sizes: Any,
 ) -> Any:  # fmt: skip
     size = hx.shape[1]
-    steps = _steps(*x.shape[:2], batch_sizes, reverse)
+    steps = _steps(x.shape, batch_sizes, reverse)
     d_in = xp.zeros((*x.shape[:2], 3 * size), x.dtype)
     d_hidden = xp.zeros_like(d_in)
     dh = g_h.copy()
@@ -435,7 +438,7 @@ def _lstm_eager(
     cells = xp.zeros((*x.shape[:2], size), x.dtype)
     h, c = hx.copy(), cx.copy()
     weight = xp.ascontiguousarray(w_hh.T)
-    for t, n, _, _ in _steps(*x.shape[:2], batch_sizes, reverse):
+    for t, n, _, _ in _steps(x.shape, batch_sizes, reverse):
         gate = gates[t, :n]
         gate += h[:n] @ weight
         _sigmoid(gate[:, : 2 * size])
@@ -476,7 +479,7 @@ def _lstm_backward_eager(
     w_hh: Any, w_hr: Any, out: Any, gates: Any, cells: Any, *, reverse: bool, batch_sizes: Any,
 ) -> Any:  # fmt: skip
     size = cx.shape[1]
-    steps = _steps(*x.shape[:2], batch_sizes, reverse)
+    steps = _steps(x.shape, batch_sizes, reverse)
     d_pre = xp.zeros_like(gates)
     d_out = xp.zeros_like(out) if w_hr is not None else None
     dh, dc = g_h.copy(), g_c.copy()
