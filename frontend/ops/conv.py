@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import ArgumentError, DTypeError, ShapeError
+from ..native import conv as native_conv
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
 from . import _conv_kernels as kernels
@@ -134,8 +135,14 @@ def _convolution_eager(
                 input.shape[2:], weight.shape[2:], stride, padding, dilation, output_padding, strict=True
             )
         )
+        found = native_conv.transposed(input, weight, bias, stride, padding, dilation, groups, size)
+        if found is not None:
+            return found
         out = kernels.conv_transpose(xp, input, weight, stride, padding, dilation, groups, size)
     else:
+        found = native_conv.forward(input, weight, bias, stride, padding, dilation, groups)
+        if found is not None:
+            return found
         out = kernels.conv_forward(xp, input, weight, stride, padding, dilation, groups)
     if bias is not None:
         out += bias.reshape(-1, *(1,) * spatial)
@@ -246,6 +253,9 @@ def _weight_grad_eager(
 ) -> Any:
     spatial = len(kernel_size)
     stride, padding, dilation = (v * spatial if len(v) == 1 else v for v in (stride, padding, dilation))
+    found = native_conv.weight_grad(input, grad_output, kernel_size, stride, padding, dilation, groups)
+    if found is not None:
+        return found
     return kernels.conv_weight_grad(xp, input, grad_output, kernel_size, stride, padding, dilation, groups)
 
 

@@ -44,7 +44,7 @@ static void make_panel(float *to, const float *from, int64_t sk, int64_t sn, int
     for (int64_t j = 0; j < n; j++) to[done * PP_PANEL + j] = from[done * sk + j * sn];
 }
 
-static void make_panels(float *to, const float *from, int64_t sk, int64_t sn, int64_t k, int64_t n) {
+static inline void make_panels(float *to, const float *from, int64_t sk, int64_t sn, int64_t k, int64_t n) {
   for (int64_t j = 0; j < n; j += PP_PANEL, to += k * PP_PANEL)
     make_panel(to, from + j * sn, sk, sn, k, PP_MIN(n - j, PP_PANEL));
 }

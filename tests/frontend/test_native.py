@@ -151,3 +151,38 @@ def test_the_environment_switches_them_off_and_a_missing_extension_is_no_error()
         done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True,
                               env={**os.environ, **environment})  # fmt: skip
         assert done.stdout.strip() == f"{want} {half}", done.stderr
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_convolutions(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    spatial = 1 + int(rng.integers(2))
+    groups, per, outs = (int(rng.choice(v)) for v in ([1, 1, 2, 5], [1, 3, 9], [4, 5, 17]))
+    if seed % 4 == 0:
+        per, outs = 1, 1  # depthwise, or one channel
+    choices = ([2, 3, 5], [1, 1, 2, 3], [1, 1, 2], [0, 1, 2])
+    kernel, stride, dilation, padding = (tuple(int(v) for v in rng.choice(c, size=spatial)) for c in choices)
+    size = [int(d * (k - 1) + 1 + rng.integers(0, 9)) for k, d in zip(kernel, dilation, strict=True)]
+    x, w = draw(rng, 3, per * groups, *size), draw(rng, outs * groups, per, *kernel)
+    b = draw(rng, outs * groups)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    conv = F.conv1d if spatial == 1 else F.conv2d
+    agree(lambda x, w, b: conv(x, w, b, **options), [x, w, b], seed)
+    agree(lambda x, w: conv(x, w, **options), [x, w], seed)
+    turned = F.conv_transpose1d if spatial == 1 else F.conv_transpose2d
+    extra = tuple(int(rng.integers(0, max(s, d))) for s, d in zip(stride, dilation, strict=True))
+    options |= {"output_padding": extra, "padding": 0}
+    y, w = draw(rng, 2, outs * groups, *size), draw(rng, outs * groups, per, *kernel)
+    b = draw(rng, per * groups)
+    agree(lambda x, w, b: turned(x, w, b, **options), [y, w, b], seed)
+
+
+def test_second_gradients_of_a_convolution() -> None:
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s).astype(np.float32) for s in ((2, 3, 7, 7), (5, 3, 3, 3)))
+
+    def slope(x: Any, w: Any) -> Any:
+        y = F.conv2d(x, w, stride=2, padding=1)
+        return pp.autograd.grad((y * y).sum(), [x, w], create_graph=True)
+
+    agree(lambda x, w: tuple(slope(x, w)), [x, w])

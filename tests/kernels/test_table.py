@@ -71,11 +71,17 @@ def eager_steps() -> list[Step]:
     a, rows, stats = np.ones((7, 20), np.float32), np.ones((7, 20, 1), np.float32), np.ones((7, 2), np.float32)
     v, c = np.ones(20, np.float32), np.ones((2, 20, 5), np.float32)
 
+    x, w, conv = np.ones((1, 20, 5, 5), np.float32), np.ones((20, 20, 3, 3), np.float32), [1] * 8
+    depthwise = np.ones((20, 1, 3, 3), np.float32)
+
     def views(*arrays: np.ndarray) -> list[View]:
         return [View(x) for x in arrays]
 
     return [
         Step("SOFTMAX_GRAD", views(rows, rows), views(rows), [0]),
+        Step("PACK", views(w), [Packed(packs.conv_panel16(w, 1), w.shape, "CONV_PANEL16")], [1]),
+        Step("CONV_WEIGHT_GRAD", views(x, x), views(w), [*conv, 1]),
+        Step("CONV2D", [View(x), View(depthwise), None, None], views(x), [*conv, 20], (-np.inf, np.inf)),
         Step("NORM_GRAD", [View(a), View(a), None], views(a, stats), [C["NORM_RMS"]], [1e-5]),
         Step("NORM_PARAM_GRAD", views(a, a, stats), views(v, v)),
         Step("CHANNEL_NORM", [View(c), None, None], views(c, v, v), floats=[1e-5]),

@@ -80,6 +80,7 @@ class _Scratch(threading.local):
 
 
 _run, _NULL = lib.pp_direct_run, ffi.NULL
+_NEW: Any = object()
 _plans: dict[Any, _Plan | None] = {}
 _scratch = _Scratch()
 _pool: Any = None
@@ -184,9 +185,8 @@ def run(
         None if a is None else (a.shape, a.kind) if type(a) is Packed else (a.shape, a.strides, a.dtype)
         for a in operands
     ])  # fmt: skip
-    try:
-        plan = _plans[key]
-    except KeyError:
+    plan = _plans.get(key, _NEW)
+    if plan is _NEW:
         counts = (len(args), len(results), 0) if program is None else (0, len(results), len(args))
         plan = _prepare(family, operands, counts, attrs, floats, program)
         if len(_plans) >= _KEPT:
