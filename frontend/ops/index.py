@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import dtypes
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
+from ..native import index as native_index
 from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
@@ -152,7 +153,9 @@ def _scatter_kernel(add: bool) -> Any:
             return out
         at = _where_to(out, index, dim % x.ndim)
         if add:
-            np.add.at(out, at, _part(src, index))
+            values = np.broadcast_to(_part(src, index), index.shape)
+            if not native_index.add_at(out, at, dim % x.ndim, values):
+                np.add.at(out, at, values)
         else:
             out[at] = _part(src, index)
         return out
@@ -281,6 +284,10 @@ def _embedding_grad(xp: Any, g: Any, indices: Any, rows: Any, padding_idx: Any) 
     flat, values = indices.reshape(-1), g.reshape(-1, g.shape[-1])
     out = np.zeros((rows, g.shape[-1]), g.dtype)
     if not flat.size:
+        return out
+    if native_index.add_rows(out, flat, values):
+        if padding_idx >= 0:
+            out[padding_idx] = 0
         return out
     order = np.argsort(flat, kind="stable")
     ordered = flat[order]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+from ..native import pool as native_pool
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic
 from ..tensor import Tensor
@@ -110,6 +111,9 @@ def _max_pool_eager(
     xp: Any, self: Any, *, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
 ) -> Any:
     stride, size = _geometry("max_pool2d", self.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    found = native_pool.pool(native_pool.MAX, self, size, kernel_size, stride, padding, dilation)
+    if found is not None:
+        return found
     x = _padded(xp, self, kernel_size, stride, padding, dilation, size, _lowest(xp, self.dtype))
     taps = _windows(kernel_size, stride, dilation, size)
     out = x[taps[0][2]].copy()
@@ -200,6 +204,11 @@ def _max_backward_eager(
     ceil_mode: bool,
 ) -> Any:  # fmt: skip
     stride, size = _geometry("max_pool2d", self.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    found = native_pool.pool_grad(
+        native_pool.MAX, grad_output, self, self.shape[-2:], kernel_size, stride, padding, dilation
+    )  # fmt: skip
+    if found is not None:
+        return found
     x = _padded(xp, self, kernel_size, stride, padding, dilation, size, _lowest(xp, self.dtype))
     # Windows that do not overlap write every element at most once, so the gradient can be stored and not added.
     apart = all(s >= d * (k - 1) + 1 for s, d, k in zip(stride, dilation, kernel_size, strict=True))
@@ -278,6 +287,11 @@ def _avg_pool_eager(
     divisor_override: Any,
 ) -> Any:  # fmt: skip
     stride, size = _geometry("avg_pool2d", self.shape, kernel_size, stride, padding, (1, 1), ceil_mode)
+    found = native_pool.pool(
+        native_pool.AVG, self, size, kernel_size, stride, padding, (1, 1), count_include_pad, divisor_override
+    )
+    if found is not None:
+        return found
     x = _padded(xp, self, kernel_size, stride, padding, (1, 1), size, 0)
     taps = _windows(kernel_size, stride, (1, 1), size)
     out = x[taps[0][2]].copy()
@@ -330,6 +344,12 @@ def _avg_backward_eager(
     count_include_pad: bool, divisor_override: Any,
 ) -> Any:  # fmt: skip
     stride, size = tuple(stride) or tuple(kernel_size), grad_output.shape[-2:]
+    found = native_pool.pool_grad(
+        native_pool.AVG, grad_output, None, tuple(input_size), kernel_size, stride, padding, (1, 1), count_include_pad,
+        divisor_override,
+    )  # fmt: skip
+    if found is not None:
+        return found
     divisor = _divisor(xp, input_size, kernel_size, stride, padding, size, count_include_pad, divisor_override)
     share = (grad_output / divisor).astype(grad_output.dtype, copy=False)
     reach = [max(s * (o - 1) + k, n + p) for k, s, o, n, p in zip(kernel_size, stride, size, input_size, padding,

@@ -70,6 +70,25 @@ static pp_status check_weight_grad(const pp_step *s, pp_error *e) {
   return PP_OK;
 }
 
+/* Its forward step must be one. */
+static pp_status check_pool_grad(const pp_step *s, pp_error *e) {
+  pp_step forward = *s;
+  forward.args = s->results, forward.results = s->args, forward.n_args = 1;
+  PP_NEED(pp_check_pool2d(&forward, e));
+  if (s->attrs[0] == PP_POOL_AVG) return PP_OK;
+  if (!pp_present(&s->args[1])) return pp_fail(e, PP_ERR_CONTRACT, 1, 0, 1);
+  return pp_same_shape(s, 1, &s->args[1], &s->results[0], e);
+}
+
+static pp_status check_scatter_add(const pp_step *s, pp_error *e) {
+  const pp_view *v = &s->args[0], *index = &s->args[1], *y = &s->results[0];
+  PP_NEED(pp_same_rank(0, v, 2, e));
+  PP_NEED(pp_same_rank(1, index, 1, e));
+  PP_NEED(pp_same_rank(2, y, 2, e));
+  PP_NEED(pp_size_is(1, index->shape[0], v->shape[0], e));
+  return pp_size_is(2, y->shape[1], v->shape[1], e);
+}
+
 /* { required args, args, results, attrs, floats } */
 static const uint8_t arity[][5] = {
   [PP_FAMILY_PACK - PP_FAMILY_PACK] = {1, 1, 1, 1, 0},
@@ -77,6 +96,8 @@ static const uint8_t arity[][5] = {
   [PP_FAMILY_NORM_GRAD - PP_FAMILY_PACK] = {2, 3, 2, 1, 1},
   [PP_FAMILY_NORM_PARAM_GRAD - PP_FAMILY_PACK] = {3, 3, 2, 0, 0},
   [PP_FAMILY_CONV_WEIGHT_GRAD - PP_FAMILY_PACK] = {2, 2, 1, 9, 0},
+  [PP_FAMILY_POOL_GRAD - PP_FAMILY_PACK] = {1, 2, 1, 13, 0},
+  [PP_FAMILY_SCATTER_ADD - PP_FAMILY_PACK] = {2, 2, 1, 0, 0},
   [PP_FAMILY_CHANNEL_NORM - PP_FAMILY_PACK] = {1, 3, 3, 0, 1},
   [PP_FAMILY_CHANNEL_NORM_GRAD - PP_FAMILY_PACK] = {2, 7, 3, 0, 1},
 };
@@ -93,6 +114,8 @@ pp_status pp_check_eager(const pp_step *s, pp_error *e) {
     case PP_FAMILY_NORM_PARAM_GRAD: return check_norm_param_grad(s, e);
     case PP_FAMILY_CHANNEL_NORM: return check_channels(s, 1, 3, e);
     case PP_FAMILY_CONV_WEIGHT_GRAD: return check_weight_grad(s, e);
+    case PP_FAMILY_POOL_GRAD: return check_pool_grad(s, e);
+    case PP_FAMILY_SCATTER_ADD: return check_scatter_add(s, e);
     default: return check_channels(s, 2, 7, e);
   }
 }

@@ -127,9 +127,12 @@ static void copy_plane(const pp_step *s, const pp_plane *p, const float *plane, 
       memcpy(to + a[3], line, (size_t)PP_MIN(x->shape[3], p->wide - a[3]) * sizeof *to);
       continue;
     }
-    for (int64_t w = 0; w < PP_MIN(x->shape[3], p->wide - a[3]); w++) {
-      int64_t at = w + a[3];
-      to[at % a[1] * p->run + at / a[1]] = line[w * x->stride[3]];
+    for (int64_t r = 0; r < a[1]; r++) {
+      int64_t first = r < a[3] ? PP_CEIL_DIV(a[3] - r, a[1]) : 0, start = first * a[1] + r - a[3];
+      int64_t count = PP_MIN(start < x->shape[3] ? (x->shape[3] - 1 - start) / a[1] + 1 : 0, p->run - first);
+      const float *from_r = line + start * x->stride[3];
+      float *row = to + r * p->run + first;
+      for (int64_t i = 0, step = a[1] * x->stride[3]; i < count; i++) row[i] = from_r[i * step];
     }
   }
 }

@@ -186,3 +186,46 @@ def test_second_gradients_of_a_convolution() -> None:
         return pp.autograd.grad((y * y).sum(), [x, w], create_graph=True)
 
     agree(lambda x, w: tuple(slope(x, w)), [x, w])
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pools(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kernel, stride = (tuple(int(v) for v in rng.choice([1, 2, 3, 5], size=2)) for _ in range(2))
+    padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    size = [int(k + rng.integers(0, 12)) for k in kernel]
+    x = draw(rng, *((3, *size) if seed % 3 == 0 else (2, 3, *size)))
+    options = {"stride": stride, "padding": padding, "ceil_mode": bool(seed % 2)}
+    agree(lambda x: F.max_pool2d(x, kernel, **options), [x], seed)
+    agree(lambda x: F.avg_pool2d(x, kernel, **options), [x], seed)
+    agree(lambda x: F.avg_pool2d(x, kernel, **options, count_include_pad=False), [x], seed)
+    agree(lambda x: F.avg_pool2d(x, kernel, divisor_override=7), [x], seed)
+    agree(lambda x: F.max_pool2d(x, 2, 1, dilation=(1, 2)), [draw(rng, 2, 3, 7, 8)], seed)
+
+
+def test_the_gradient_of_equal_maxima_goes_to_the_first() -> None:
+    x = pp.zeros(1, 1, 4, 4, requires_grad=True)
+    F.max_pool2d(x, 3, 1).sum().backward()
+    want = np.zeros((4, 4))
+    want[:2, :2] = 1
+    assert np.array_equal(x.grad.numpy()[0, 0], want)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_additions_at_indices(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows, d, n = (int(v) for v in rng.choice([1, 2, 7, 33, 130], size=3))
+    table, index = draw(rng, rows, d), rng.integers(0, rows, size=(n, 2))
+    agree(lambda w, i: F.embedding(i, w), [table, index], seed)
+    agree(lambda w, i: F.embedding(i, w, padding_idx=0), [table, index], seed)
+    shape = tuple(int(v) for v in rng.choice([1, 3, 8], size=rng.integers(1, 4)))
+    dim = int(rng.integers(len(shape)))
+    x, source = draw(rng, *shape), draw(rng, *shape)
+    at = rng.integers(0, shape[dim], size=shape)
+    agree(lambda x, i, s: x.scatter_add(dim, i, s), [x, at, source], seed)
+    agree(lambda x, i: x.index_select(dim, i), [x, rng.integers(0, shape[dim], size=5)], seed)
+
+
+def test_an_index_out_of_range_is_an_error_of_the_operator() -> None:
+    with pytest.raises(pp.PappusError, match="scatter"):
+        pp.zeros(3, 2).scatter_add(0, pp.tensor([[3, 0]]), pp.ones(1, 2))
