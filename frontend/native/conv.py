@@ -44,11 +44,26 @@ def _pack(w: Any, groups: int) -> Any:
     return packed if direct().run(PACK, (w,), (packed,), (groups,)) else None
 
 
+def _in_planes(x: Any, w: Any, y: Any, groups: int) -> bool:
+    """Whether lanes should be pixels of a line, six outputs at a time, and not 16 outputs of a panel.
+
+    Both numbers are of multiplications with what is lost at the ends; panels also have to be transposed back. Planes
+    of many channels leave the cache before the next outputs read them.
+    """
+    o, c = w.shape[:2]
+    outputs = o // groups
+    if c == 1 and groups == o:
+        return True
+    if outputs > 8 and c * x.shape[2] * (x.shape[3] + 16) > 65536:
+        return False
+    return 1.15 * -(-outputs // 16) * 16 * y.shape[3] > -(-outputs // 6) * 6 * -(-y.shape[3] // 8) * 8
+
+
 def _convolve(x: Any, w: Any, bias: Any, y: Any, attrs: tuple[int, ...]) -> bool:
     """y = conv(x, w) + bias for images; attrs as CONV2D takes them."""
     groups = attrs[8]
-    if w.shape[1] == 1 and groups == w.shape[0] > 1 and direct().run(CONV2D, (x, w, bias, None), (y,), attrs, FREE):
-        return True
+    if _in_planes(x, w, y, groups):
+        return bool(direct().run(CONV2D, (x, w, bias, None), (y,), attrs, FREE))
     packed = _pack(w, groups)
     return packed is not None and bool(direct().run(CONV2D, (x, packed, bias, None), (y,), attrs, FREE))
 

@@ -42,7 +42,7 @@ def pool_grad(
     kind: int, g: Any, x: Any, size: Any, kernel: Any, stride: Any, padding: Any, dilation: Any = (1, 1),
     include: bool = False, divisor: Any = None,
 ) -> Any:  # fmt: skip
-    """The gradient of `pool` to an image of `size`; `x` is the image, for the maximum. None where numpy should do it."""
+    """The gradient of `pool` to an image of `size`; the maximum needs the image. None where numpy should do it."""
     if not suits(g, x) or (divisor or 0) < 0:
         return None
     gx = np.empty((*g.shape[:-2], *size), g.dtype)

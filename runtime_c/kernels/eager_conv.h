@@ -1,4 +1,4 @@
-/* Plans of the convolution kernels that only the eager engine uses: gradient of the weight, depthwise in planes. */
+/* Plans of the convolution kernels that only the eager engine uses: gradient of the weight, convolution in planes. */
 #ifndef PP_KERNELS_EAGER_CONV_H
 #define PP_KERNELS_EAGER_CONV_H
 
@@ -19,7 +19,7 @@ void pp_weight_grad_plan(const pp_step *step, pp_weight_grad *plan);
 bool pp_conv_weight_grad_accepts(const pp_step *step);
 void pp_conv_weight_grad_prepare(pp_step *step);
 
-/* One channel per group: a plane is copied with zeros around it, columns sorted by their place modulo the stride, so that
+/* Convolution in planes, with dense weights: lanes are pixels of a line. A plane is copied with zeros around it, columns sorted by their place modulo the stride, so that
  * neighbouring results read neighbouring elements. */
 typedef struct pp_plane {
   int64_t wide, run, high;     /* elements of a line, of one place modulo the stride, lines */
@@ -32,6 +32,12 @@ PP_INLINE pp_plane pp_plane_of(const pp_step *s, int64_t out_high, int64_t out_w
   p.wide = p.run * a[1];
   p.high = (out_high - 1) * a[0] + (taps_high - 1) * a[6] + 1;
   return p;
+}
+
+#define PP_PLANAR_ROWS 6 /* outputs at a time */
+
+PP_INLINE bool pp_is_depthwise(const pp_step *s) {
+  return s->args[1].shape[1] == 1 && s->attrs[PP_CONV_GROUPS] == s->args[1].shape[0];
 }
 
 bool pp_conv2d_accepts_dense(const pp_step *step);

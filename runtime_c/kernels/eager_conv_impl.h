@@ -137,36 +137,38 @@ static void copy_plane(const pp_step *s, const pp_plane *p, const float *plane, 
   }
 }
 
-static int64_t place(const pp_step *s, const pp_plane *p, int64_t h, int64_t i, int64_t j) {
-  const int64_t *a = s->attrs, at = j * a[7];
-  return (h * a[0] + i * a[6]) * p->wide + at % a[1] * p->run + at / a[1];
+/* Where each tap of the first window is in such a plane. */
+static void list_places(const pp_step *s, const pp_plane *p, int64_t high, int64_t wide, int64_t *to) {
+  const int64_t *a = s->attrs;
+  for (int64_t i = 0; i < high; i++)
+    for (int64_t j = 0; j < wide; j++)
+      *to++ = i * a[6] * p->wide + j * a[7] % a[1] * p->run + j * a[7] / a[1];
 }
 
 /* Each channel its own group: sums of g times the plane shifted by a tap, lanes along lines. */
-static void depthwise_weight_grad(const pp_step *s, int64_t first, int64_t last, float *memory) {
+static void depthwise_weight_grad(const pp_step *s, int64_t first, int64_t last, int64_t *places) {
   const pp_view *x = &s->args[0], *g = &s->args[1], *w = &s->results[0];
-  int64_t high = w->shape[2], wide = w->shape[3], width = g->shape[3];
-  pp_plane p = pp_plane_of(s, g->shape[2], width, high, wide);
-  float *line = memory + p.high * p.wide, *sums = line + width + 16;
+  int64_t taps = w->shape[2] * w->shape[3], width = g->shape[3];
+  pp_plane p = pp_plane_of(s, g->shape[2], width, w->shape[2], w->shape[3]);
+  float *plane = (float *)(void *)(places + taps), *line = plane + p.high * p.wide, *sums = line + width + 16;
+  list_places(s, &p, w->shape[2], w->shape[3], places);
   for (int64_t c = first; c < last; c++) {
-    memset(sums, 0, (size_t)(high * wide * PP_W) * sizeof *sums);
+    memset(sums, 0, (size_t)(taps * PP_W) * sizeof *sums);
     for (int64_t n = 0; n < g->shape[0]; n++) {
-      copy_plane(s, &p, (const float *)x->data + n * x->stride[0] + c * x->stride[1], memory);
+      copy_plane(s, &p, (const float *)x->data + n * x->stride[0] + c * x->stride[1], plane);
       for (int64_t h = 0; h < g->shape[2]; h++) {
         const float *from = (const float *)g->data + n * g->stride[0] + c * g->stride[1] + h * g->stride[2];
         for (int64_t k = 0; k < width; k++) line[k] = from[k * g->stride[3]];
         memset(line + width, 0, 16 * sizeof *line);
-        for (int64_t i = 0; i < high; i++)
-          for (int64_t j = 0; j < wide; j++) {
-            const float *other = memory + place(s, &p, h, i, j);
-            float *sum = sums + (i * wide + j) * PP_W;
-            vf acc = vf_load(sum);
-            for (int64_t k = 0; k < width; k += PP_W) acc = vf_fma(vf_load(line + k), vf_load(other + k), acc);
-            vf_store(sum, acc);
-          }
+        for (int64_t i = 0; i < taps; i++) {
+          const float *other = plane + h * s->attrs[0] * p.wide + places[i];
+          vf acc = vf_load(sums + i * PP_W);
+          for (int64_t k = 0; k < width; k += PP_W) acc = vf_fma(vf_load(line + k), vf_load(other + k), acc);
+          vf_store(sums + i * PP_W, acc);
+        }
       }
     }
-    for (int64_t k = 0; k < high * wide; k++) ((float *)w->data)[c * high * wide + k] = vf_sum(vf_load(sums + k * PP_W));
+    for (int64_t k = 0; k < taps; k++) ((float *)w->data)[c * taps + k] = vf_sum(vf_load(sums + k * PP_W));
   }
 }
 
@@ -217,28 +219,33 @@ pp_status PP_NAME(pp_conv_weight_grad_run_)(const pp_step *s, int64_t first, int
   return PP_OK;
 }
 
-pp_status PP_NAME(pp_conv2d_run_dense_)(const pp_step *s, int64_t first, int64_t last, void *scratch, pp_error *error) {
-  (void)error;
+static void depthwise(const pp_step *s, int64_t first, int64_t last, void *scratch) {
   const pp_view *x = &s->args[0], *w = &s->args[1], *bias = &s->args[2], *y = &s->results[0];
-  int64_t high = w->shape[2], wide = w->shape[3], width = y->shape[3];
-  pp_plane p = pp_plane_of(s, y->shape[2], width, high, wide);
-  float *plane = scratch, *line = plane + p.high * p.wide;
+  int64_t taps = w->shape[2] * w->shape[3], width = y->shape[3], *places = scratch;
+  pp_plane p = pp_plane_of(s, y->shape[2], width, w->shape[2], w->shape[3]);
+  float *values = (float *)(void *)(places + taps), *plane = values + taps, *line = plane + p.high * p.wide;
+  list_places(s, &p, w->shape[2], w->shape[3], places);
   vf low = vf_set((float)s->floats[0]), most = vf_set((float)s->floats[1]);
   for (int64_t t = first; t < last; t++) {
     int64_t n = t / y->shape[1], c = t % y->shape[1];
     const float *weights = (const float *)w->data + c * w->stride[0];
     vf start = vf_set(pp_present(bias) ? ((const float *)bias->data)[c * bias->stride[0]] : 0.0f);
+    for (int64_t i = 0; i < taps; i++)
+      values[i] = weights[i / w->shape[3] * w->stride[2] + i % w->shape[3] * w->stride[3]];
     copy_plane(s, &p, (const float *)x->data + n * x->stride[0] + c * x->stride[1], plane);
     for (int64_t h = 0; h < y->shape[2]; h++) {
       for (int64_t k = 0; k < width; k += 4 * PP_W) {
         vf acc[4] = {start, start, start, start};
-        for (int64_t i = 0; i < high; i++)
-          for (int64_t j = 0; j < wide; j++) {
-            const float *from = plane + place(s, &p, h, i, j) + k;
-            vf v = vf_set(weights[i * w->stride[2] + j * w->stride[3]]);
+        const float *top = plane + h * s->attrs[0] * p.wide + k;
+        if (k + 3 * PP_W < width)
+          for (int64_t i = 0; i < taps; i++) {
             PP_UNROLLED for (int q = 0; q < 4; q++)
-              if (k + q * PP_W < width) acc[q] = vf_fma(vf_load(from + q * PP_W), v, acc[q]);
+              acc[q] = vf_fma(vf_load(top + places[i] + q * PP_W), vf_set(values[i]), acc[q]);
           }
+        else
+          for (int q = 0; k + q * PP_W < width; q++)
+            for (int64_t i = 0; i < taps; i++)
+              acc[q] = vf_fma(vf_load(top + places[i] + q * PP_W), vf_set(values[i]), acc[q]);
         for (int q = 0; q < 4 && k + q * PP_W < width; q++) vf_store(line + k + q * PP_W, vf_minp(most, vf_maxp(low, acc[q])));
       }
       float *to = (float *)y->data + n * y->stride[0] + c * y->stride[1] + h * y->stride[2];
@@ -247,5 +254,106 @@ pp_status PP_NAME(pp_conv2d_run_dense_)(const pp_step *s, int64_t first, int64_t
         for (int64_t k = 0; k < width; k++) to[k * y->stride[3]] = line[k];
     }
   }
+}
+
+/* The copied planes of a group, and weights of PP_PLANAR_ROWS outputs: [k][rows]. */
+typedef struct planar {
+  const float *planes, *weights;
+  const int64_t *places;       /* of each k from the first value of a line's first window */
+  int64_t k;
+  vf low, high;
+} planar;
+
+/* `rows` outputs of `vectors` vectors of pixels: to[r][v]. */
+PP_INLINE void planar_tile(const planar *p, const float *from, const float *bias, vf to[PP_PLANAR_ROWS][2], const int rows,
+                           const int vectors) {
+  vf acc[PP_PLANAR_ROWS][2];
+  PP_UNROLLED for (int r = 0; r < rows; r++) {
+    PP_UNROLLED for (int v = 0; v < vectors; v++) acc[r][v] = vf_set(bias[r]);
+  }
+  const float *w = p->weights;
+  PP_ROLLED for (int64_t k = 0; k < p->k; k++, w += PP_PLANAR_ROWS) {
+    const float *at = from + p->places[k];
+    vf x[2];
+    PP_UNROLLED for (int v = 0; v < vectors; v++) x[v] = vf_load(at + v * PP_W);
+    PP_UNROLLED for (int r = 0; r < rows; r++) {
+      vf value = vf_set(w[r]);
+      PP_UNROLLED for (int v = 0; v < vectors; v++) acc[r][v] = vf_fma(value, x[v], acc[r][v]);
+    }
+  }
+  PP_UNROLLED for (int r = 0; r < rows; r++) {
+    PP_UNROLLED for (int v = 0; v < vectors; v++) to[r][v] = vf_minp(p->high, vf_maxp(p->low, acc[r][v]));
+  }
+}
+
+#define PLANAR_CASE(ROWS)                                                 \
+  case ROWS:                                                              \
+    if (two) planar_tile(p, from, bias, to, ROWS, 2);                     \
+    else planar_tile(p, from, bias, to, ROWS, 1);                         \
+    return;
+static void planar_rows(const planar *p, const float *from, const float *bias, vf to[PP_PLANAR_ROWS][2], int rows, bool two) {
+  switch (rows) {
+    PLANAR_CASE(1) PLANAR_CASE(2) PLANAR_CASE(3) PLANAR_CASE(4) PLANAR_CASE(5)
+    default: if (two) planar_tile(p, from, bias, to, 6, 2); else planar_tile(p, from, bias, to, 6, 1);
+  }
+}
+
+static void planar_conv(const pp_step *s, int64_t first, int64_t last, void *scratch) {
+  const pp_view *x = &s->args[0], *w = &s->args[1], *bias = &s->args[2], *y = &s->results[0];
+  const int64_t *a = s->attrs;
+  int64_t channels = w->shape[1], outputs = w->shape[0] / a[8], taps = w->shape[2] * w->shape[3], k = channels * taps;
+  int64_t width = y->shape[3], *places = scratch;
+  pp_plane plane = pp_plane_of(s, y->shape[2], width, w->shape[2], w->shape[3]);
+  float *weights = (float *)(void *)(places + k), *planes = weights + k * PP_PLANAR_ROWS;
+  planar p = {planes, weights, places, k, vf_set((float)s->floats[0]), vf_set((float)s->floats[1])};
+  for (int64_t c = 0; c < channels; c++) {
+    list_places(s, &plane, w->shape[2], w->shape[3], places + c * taps);
+    for (int64_t i = 0; i < taps; i++) places[c * taps + i] += c * plane.high * plane.wide;
+  }
+  for (int64_t t = first; t < last; t++) {
+    int64_t n = t / a[8], group = t % a[8];
+    for (int64_t c = 0; c < channels; c++)
+      copy_plane(s, &plane, (const float *)x->data + n * x->stride[0] + (group * channels + c) * x->stride[1],
+                 planes + c * plane.high * plane.wide);
+    for (int64_t o = group * outputs; o < (group + 1) * outputs; o += PP_PLANAR_ROWS) {
+      int rows = (int)PP_MIN((group + 1) * outputs - o, PP_PLANAR_ROWS);
+      float start[PP_PLANAR_ROWS] = {0};
+      for (int r = 0; r < rows; r++) {
+        if (pp_present(bias)) start[r] = ((const float *)bias->data)[(o + r) * bias->stride[0]];
+        const float *from = (const float *)w->data + (o + r) * w->stride[0];
+        for (int64_t i = 0; i < k; i++) {
+          int64_t tap = i % taps;
+          weights[i * PP_PLANAR_ROWS + r] =
+              from[i / taps * w->stride[1] + tap / w->shape[3] * w->stride[2] + tap % w->shape[3] * w->stride[3]];
+        }
+      }
+      for (int64_t h = 0; h < y->shape[2]; h++)
+        for (int64_t at = 0; at < width; at += 2 * PP_W) {
+          vf sums[PP_PLANAR_ROWS][2];
+          planar_rows(&p, planes + h * a[0] * plane.wide + at, start, sums, rows, at + PP_W < width);
+          for (int r = 0; r < rows; r++)
+            for (int v = 0; v < 2 && at + v * PP_W < width; v++) {
+              int64_t lanes = PP_MIN(width - at - v * PP_W, PP_W), sw = y->stride[3];
+              float *to = (float *)y->data + n * y->stride[0] + (o + r) * y->stride[1] + h * y->stride[2] +
+                          (at + v * PP_W) * sw;
+              if (lanes == PP_W && sw == 1) {
+                vf_store(to, sums[r][v]);
+              } else if (pp_unit(y, 3)) {
+                vf_storen(to, sums[r][v], lanes);
+              } else {
+                float apart[PP_W];
+                vf_store(apart, sums[r][v]);
+                for (int64_t i = 0; i < lanes; i++) to[i * sw] = apart[i];
+              }
+            }
+        }
+    }
+  }
+}
+
+pp_status PP_NAME(pp_conv2d_run_dense_)(const pp_step *s, int64_t first, int64_t last, void *scratch, pp_error *error) {
+  (void)error;
+  if (pp_is_depthwise(s)) depthwise(s, first, last, scratch);
+  else planar_conv(s, first, last, scratch);
   return PP_OK;
 }

@@ -50,7 +50,7 @@ void pp_conv_weight_grad_prepare(pp_step *s) {
   if (s->plan[0]) {
     pp_plane plane = pp_plane_of(s, g->shape[2], g->shape[3], w->shape[2], w->shape[3]);
     s->tasks = g->shape[1];
-    s->scratch = (size_t)(plane.high * plane.wide + g->shape[3] + 16 + 16 * w->shape[2] * w->shape[3]) * sizeof(float);
+    s->scratch = (size_t)(plane.high * plane.wide + g->shape[3] + 16 + 18 * w->shape[2] * w->shape[3]) * sizeof(float);
     return;
   }
   pp_weight_grad_plan(s, &p);
@@ -60,17 +60,21 @@ void pp_conv_weight_grad_prepare(pp_step *s) {
 
 bool pp_conv2d_accepts_dense(const pp_step *s) {
   return pp_dense_f32(&s->args[0]) && pp_dense_f32(&s->args[1]) && pp_absent_or_f32(&s->args[2]) &&
-         !pp_present(&s->args[3]) && s->program.count == 0 && pp_dense_f32(&s->results[0]) &&
-         s->attrs[PP_CONV_GROUPS] == s->args[0].shape[1] && s->args[1].shape[1] == 1 &&
-         s->args[1].shape[0] == s->args[0].shape[1];
+         !pp_present(&s->args[3]) && s->program.count == 0 && pp_dense_f32(&s->results[0]);
 }
 
-/* A task is one plane. */
+/* A task is one plane of a depthwise convolution, and all planes of a group of an image otherwise. */
 void pp_conv2d_prepare_dense(pp_step *s) {
   const pp_view *y = &s->results[0], *w = &s->args[1];
   s->tasks = 0, s->scratch = 0;
   if (pp_elements(y) == 0) return;
   pp_plane plane = pp_plane_of(s, y->shape[2], y->shape[3], w->shape[2], w->shape[3]);
-  s->tasks = y->shape[0] * y->shape[1];
-  s->scratch = (size_t)(plane.high * plane.wide + y->shape[3] + 16) * sizeof(float);
+  int64_t taps = w->shape[2] * w->shape[3], whole = plane.high * plane.wide;
+  if (pp_is_depthwise(s)) {
+    s->tasks = y->shape[0] * y->shape[1];
+    s->scratch = (size_t)(whole + y->shape[3] + 16 + 3 * taps) * sizeof(float);
+    return;
+  }
+  s->tasks = y->shape[0] * s->attrs[PP_CONV_GROUPS];
+  s->scratch = (size_t)(w->shape[1] * (whole + taps * (PP_PLANAR_ROWS + 2)) + 32) * sizeof(float);
 }

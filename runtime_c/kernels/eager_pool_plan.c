@@ -1,25 +1,30 @@
 /* Plans of the eager engine's pooling and row addition, from shapes alone. */
 #include "eager_pool.h"
 
-/* Planes whose lines are contiguous; an absurd window is left to the reference, which counts taps instead of storing. */
+/* An absurd window is left to the reference, which counts taps instead of storing them. */
+static bool moderate(const int64_t *a) { return a[2] <= 4096 && a[4] <= 4096 && a[10] <= 4096 && a[6] <= 65536; }
+
 bool pp_pool2d_accepts_dense(const pp_step *s) {
   const pp_view *x = &s->args[0], *y = &s->results[0];
-  const int64_t *a = s->attrs;
-  return pp_dense_f32(x) && pp_dense_f32(y) && pp_unit(x, 3) && pp_unit(y, 3) && pp_elements(x) > 0 &&
-         a[2] <= 4096 && a[4] <= 4096 && a[10] <= 4096 && a[6] <= 65536;
+  return pp_dense_f32(x) && pp_dense_f32(y) && pp_unit(x, 3) && pp_unit(y, 3) && pp_elements(x) > 0 && moderate(s->attrs);
 }
 
 /* A task is a plane. */
 void pp_pool2d_prepare_dense(pp_step *s) {
   const pp_view *y = &s->results[0];
   s->tasks = pp_elements(y) ? y->shape[0] * y->shape[1] : 0;
-  s->scratch = (size_t)(s->args[0].shape[3] + 16 + pp_pool_run(s, y->shape[3]) * s->attrs[4]) * sizeof(float);
+  s->scratch = pp_pool_scratch(s, s->args[0].shape[3], y->shape[3]);
+}
+
+bool pp_pool_grad_accepts(const pp_step *s) {
+  const pp_view *y = &s->results[0];
+  return pp_eager_accepts(s) && moderate(s->attrs) && y->shape[2] * y->shape[3] < INT32_MAX;
 }
 
 void pp_pool_grad_prepare(pp_step *s) {
   const pp_view *y = &s->results[0];
   s->tasks = pp_elements(y) ? y->shape[0] * y->shape[1] : 0;
-  s->scratch = (size_t)y->shape[3] * sizeof(float);
+  s->scratch = pp_pool_scratch(s, y->shape[3], s->args[0].shape[3]);
 }
 
 bool pp_scatter_add_accepts(const pp_step *s) {

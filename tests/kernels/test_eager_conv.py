@@ -86,6 +86,26 @@ def test_depthwise_planes(seed: int) -> None:
     assert set(outcomes(step)) == {k for k in kernels("CONV2D") if "_dense_" in k or k.endswith("reference")}
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_planes(seed: int) -> None:
+    """Dense weights of any strides, several channels and outputs."""
+    rng = np.random.default_rng(seed)
+    kernel, size, out, a = geometry(rng)
+    groups, c, o, n = (int(rng.choice(v)) for v in ([1, 1, 2], [1, 3, 8], [1, 5, 6, 7, 13], [1, 3]))
+    if seed % 5 == 0:
+        size, out = (size[0], size[1] + 40 * a[1]), (out[0], out[1] + 40)
+    x, w, b = draw(rng, n, groups * c, *size), draw(rng, groups * o, c, *kernel), draw(rng, groups * o)
+    part = windows(x, kernel, out, a).reshape(n, groups, c, *kernel, *out)
+    exact = np.einsum("ngcijyx,gocij->ngoyx", part, w.reshape(groups, o, c, *kernel).astype(np.float64), optimize=True)
+    exact = exact.reshape(n, groups * o, *out)
+    biased, limits = rng.random() < 0.5, FREE if rng.random() < 0.5 else (-1.0, 0.5)
+    exact = np.clip(exact + (b[:, None, None] if biased else 0), *limits)
+    step = Step("CONV2D", [random_view(rng, x), random_view(rng, w), View(b) if biased else None, None],
+                [random_view(rng, np.zeros_like(exact, dtype=np.float32))], [*a, groups], limits)  # fmt: skip
+    check(step, exact, c * kernel[0] * kernel[1])
+    assert set(outcomes(step)) == {k for k in kernels("CONV2D") if "_dense_" in k or k.endswith("reference")}
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_pack(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -62,8 +62,12 @@ def test_pool_kernels_take_channels_last() -> None:
     x = np.random.default_rng(0).normal(size=(2, 37, 6, 6)).astype(np.float32)
     attrs = [C["POOL_AVG"], 2, 2, 2, 2, 0, 0, 0, 0, 1, 1, 0, 0]
     result = np.zeros((2, 37, 3, 3), np.float32)
-    assert set(outcomes(Step("POOL2D", [View(x, LAST)], [View(result, LAST)], attrs))) == set(kernels("POOL2D"))
-    assert set(outcomes(Step("POOL2D", [View(x)], [View(result)], attrs))) == {"pool2d_f32_reference"}
+    assert set(outcomes(Step("POOL2D", [View(x, LAST)], [View(result, LAST)], attrs))) == {
+        name for name in kernels("POOL2D") if "dense" not in name
+    }
+    assert set(outcomes(Step("POOL2D", [View(x)], [View(result)], attrs))) == {
+        name for name in kernels("POOL2D") if "dense" in name or "reference" in name
+    }
 
 
 def test_empty() -> None:

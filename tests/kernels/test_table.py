@@ -32,6 +32,7 @@ from bench import (
 ROW = re.compile(r"PP_KERNEL\((\w+), (\w+), (\w+), (\w+), (\w+), (\w+), (\w+), (\w+), (\w+)\)")
 ROWS = [m.groups() for m in ROW.finditer((KERNELS / "kernels.def").read_text()) if m[1] != "name"]
 LAST = (0, 2, 3, 1)
+POOL = (1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0)
 
 
 def steps() -> list[Step]:
@@ -57,7 +58,7 @@ def steps() -> list[Step]:
         conv2d(Packed(packs.depthwise16(depthwise), depthwise.shape, "DEPTHWISE16"), 20),
         Step("POINTWISE", [], [View(a)], program=p, program_args=[View(a)]),
         Step("REDUCE", [View(a)], [View(a[:, :1])], [C["REDUCE_SUM"], 2]),
-        Step("POOL2D", [View(x, LAST)], [View(x, LAST)], [C["POOL_MAX"], 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 0, 0]),
+        Step("POOL2D", [View(x, LAST)], [View(x, LAST)], [C["POOL_MAX"], *POOL]),
         Step("NORM", [View(a), None, None], [View(a)], [C["NORM_RMS"], 1], [1e-5]),
         Step("SOFTMAX", [View(a)], [View(a)], [1, 0]),
         Step("MOVE", [View(a)], [View(a)]),
@@ -82,6 +83,9 @@ def eager_steps() -> list[Step]:
         Step("PACK", views(w), [Packed(packs.conv_panel16(w, 1), w.shape, "CONV_PANEL16")], [1]),
         Step("CONV_WEIGHT_GRAD", views(x, x), views(w), [*conv, 1]),
         Step("CONV2D", [View(x), View(depthwise), None, None], views(x), [*conv, 20], (-np.inf, np.inf)),
+        Step("POOL2D", views(x), views(x), [C["POOL_MAX"], *POOL]),
+        Step("POOL_GRAD", views(x, x), views(x), [C["POOL_MAX"], *POOL]),
+        Step("SCATTER_ADD", [View(a), View(np.zeros(7, np.int64))], views(a)),
         Step("NORM_GRAD", [View(a), View(a), None], views(a, stats), [C["NORM_RMS"]], [1e-5]),
         Step("NORM_PARAM_GRAD", views(a, a, stats), views(v, v)),
         Step("CHANNEL_NORM", [View(c), None, None], views(c, v, v), floats=[1e-5]),
