@@ -125,12 +125,14 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, without touching `.grad`.
 
     An input that the outputs do not depend on raises AutogradError, unless `allow_unused` (it gets None) or
-    `materialize_grads` (it gets zeros).
+    `materialize_grads` (it gets zeros). With `is_grads_batched` the first dimension of every `grad_outputs` is a batch,
+    and so is the first of every gradient: one pass backward under vmap.
 
     >>> import pappus as pp
     >>> x = pp.tensor(2.0, requires_grad=True)
@@ -138,6 +140,8 @@ def grad(
     >>> pp.autograd.grad(dx, x)[0]
     tensor(12.)
     """
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError("grad(): materialize_grads=True gives zeros for unused inputs, allow_unused=False forbids it")
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     seeds = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(roots)
@@ -145,6 +149,8 @@ def grad(
         _require(root, "grad()")
     for tensor in wanted:
         _require(tensor, "grad() input")
+    if is_grads_batched:
+        return _batched_grad(roots, wanted, seeds, create_graph, allow_unused, materialize_grads)
     seeds = [_seed(r, s, "grad()") for r, s in zip(roots, seeds, strict=True)]
     found = _walk(roots, seeds, create_graph if retain_graph is None else retain_graph, create_graph, wanted)
     for at, (one, tensor) in enumerate(zip(found, wanted, strict=True)):
@@ -157,6 +163,25 @@ def grad(
                     "pass allow_unused=True to get None for it"
                 ).at(None, user_location())
     return tuple(found)
+
+
+def _batched_grad(
+    roots: list[Tensor], wanted: list[Tensor], seeds: list[Any], create_graph: bool, unused: Any, zeros: bool
+) -> tuple[Tensor | None, ...]:
+    from .func.vmap import vmap
+
+    places: list[int] = []
+
+    def pull(*seeds: Tensor) -> tuple[Tensor, ...]:
+        found = grad(roots, wanted, seeds, True, create_graph, unused, materialize_grads=zeros)
+        places[:] = [at for at, one in enumerate(found) if one is not None]
+        return tuple([one for one in found if one is not None])
+
+    batched: list[Tensor | None] = [None] * len(wanted)
+    found = vmap(pull)(*seeds)
+    for at, one in zip(places, found, strict=True):
+        batched[at] = one
+    return tuple(batched)
 
 
 def _references(holder: list[Any]) -> int:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from pappus.autograd import function as function
+from pappus.autograd import functional as functional
 from pappus.autograd import graph as graph
 from pappus.frontend.anomaly import detect_anomaly, set_detect_anomaly
 from pappus.frontend.autograd import *  # noqa: F403
