@@ -19,9 +19,9 @@ from pappus.frontend.optim import (
     Rprop,
     SparseAdam,
 )
-from pappus.optim import lr_scheduler, optimizer
+from pappus.optim import lr_scheduler, optimizer, swa_utils
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam",
-    "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "optimizer",
+    "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "optimizer", "swa_utils",
 ]  # fmt: skip
