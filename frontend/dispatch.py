@@ -51,6 +51,7 @@ class Mode:
     in the end the eager engine); `with self:` inside a method sends nested calls to this mode again.
     """
 
+    sees_inline = False  # whether shorthand operators come to `call` too, and not only what they decompose into
     _outer: list[Any]
 
     def call(self, op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
@@ -112,7 +113,7 @@ def call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
     level = state.mode
     if level is None:
         return eager_call(op, args, attrs)
-    if op.inline:
+    if op.inline and not level.mode.sees_inline:
         return _compose(op, args, attrs)
     return level.run(level.mode.call, op, args, attrs)
 

@@ -162,9 +162,10 @@ class FunctionNode(Node):
         return [ghost for ghost in self.ghosts if ghost is not None]
 
     def free(self, place: Any) -> None:
-        """Drop what was saved."""
-        super().free(place)
-        self.ctx._saved = []
+        """Drop what was saved, if anything was."""
+        if self.ctx._saved:
+            self.ctx._saved = []
+            self.freed = place or True
 
     def gradients(self, slots: dict[int, Tensor], create_graph: bool) -> list[Tensor | None]:
         """Call the user's backward with the gradients of the results; check and fit what it returns."""

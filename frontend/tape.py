@@ -243,7 +243,15 @@ class Node:
         return flat
 
     def free(self, place: Place | None) -> None:
-        """Drop what was saved; a later backward through this node says where the first one was."""
+        """Drop what was saved; a later backward through this node says where the first one was.
+
+        A node that keeps no numbers has nothing to drop, and may be gone through again, as in PyTorch.
+        """
+        if self.outs is None and all(
+            arg is None or type(arg) is Ghost or (type(arg) is list and all(a is None or type(a) is Ghost for a in arg))
+            for arg in self.args
+        ):
+            return
         self.args, self.outs, self.attrs = (), None, {}
         self.freed = place or True
 

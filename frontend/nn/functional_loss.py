@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from pappus.frontend import ops
+from pappus.frontend.amp.autocast import listed
 from pappus.frontend.errors import ArgumentError, ShapeError
 from pappus.frontend.source import user_frame
 from pappus.frontend.symbolic import same_size
@@ -152,6 +153,7 @@ def kl_div(
 # -- counts and variances -----------------------------------------------------------------------
 
 
+@listed
 def poisson_nll_loss(
     input: Tensor, target: Tensor, log_input: bool = True, full: bool = False, size_average: Any = None,
     eps: float = 1e-8, reduce: Any = None, reduction: str = "mean",
@@ -205,6 +207,7 @@ def pairwise_distance(
     return ops.norm(x1 - x2 + eps, p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
 
 
+@listed
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
@@ -214,6 +217,7 @@ def margin_ranking_loss(
     return _reduce((-target * (input1 - input2) + margin).clamp(min=0), reduction)
 
 
+@listed
 def hinge_embedding_loss(
     input: Tensor, target: Tensor, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
@@ -225,6 +229,7 @@ def hinge_embedding_loss(
     return _reduce(ops.where(target == 1, input, none) + ops.where(target == -1, far, none), reduction)
 
 
+@listed
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None,
     reduction: str = "mean",
@@ -238,6 +243,7 @@ def cosine_embedding_loss(
     return _reduce(near + far, reduction)
 
 
+@listed
 def triplet_margin_loss(
     anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
@@ -254,6 +260,7 @@ def triplet_margin_loss(
     return _reduce((near - far + margin).clamp(min=0), reduction)
 
 
+@listed
 def soft_margin_loss(
     input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
 ) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
+from ..amp.lists import FLOAT32, PROMOTE
 from ..errors import ArgumentError, PappusError
 from ..schema import check_call, respell
 from ..source import user_location
@@ -28,6 +29,10 @@ def function(*, method: bool = False, inplace: bool = False, name: str | None = 
     def declare(f: F) -> F:
         if name is not None:
             f.__name__ = f.__qualname__ = name
+        if f.__name__ in FLOAT32 or f.__name__ in PROMOTE:
+            from ..amp.autocast import listed
+
+            f = listed(f)
         f = _checked(f)
         FUNCTIONS[f.__name__] = f
         if method:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # For type checkers, which do not run __getattr__: modules, classes and types; functions are Any to them.
+    from pappus import amp as amp
     from pappus import autograd as autograd
     from pappus import cuda as cuda
     from pappus import export as export
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pappus import runtime as runtime
     from pappus import serialization as serialization
     from pappus import utils as utils
+    from pappus.frontend.amp.autocast import autocast as autocast
     from pappus.frontend.autograd import enable_grad as enable_grad
     from pappus.frontend.autograd import inference_mode as inference_mode
     from pappus.frontend.autograd import no_grad as no_grad

@@ -10,8 +10,8 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "autograd", "cli", "cuda", "distributions", "export", "frontend", "func", "linalg", "nn", "optim", "quantize",
-    "random", "runtime", "serialization", "special", "testing", "torch", "utils",
+    "amp", "autograd", "cli", "cuda", "distributions", "export", "frontend", "func", "linalg", "nn", "optim",
+    "quantize", "random", "runtime", "serialization", "special", "testing", "torch", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)
@@ -32,6 +32,10 @@ for _module, _names in {
     "frontend.grad_mode": ("is_inference", "is_inference_mode_enabled"),
     "frontend.func": ("vmap",),
     "frontend.anomaly": ("is_anomaly_check_nan_enabled", "is_anomaly_enabled"),
+    "frontend.amp.autocast": (
+        "autocast", "clear_autocast_cache", "get_autocast_dtype", "is_autocast_cache_enabled", "is_autocast_enabled",
+        "set_autocast_cache_enabled", "set_autocast_dtype", "set_autocast_enabled",
+    ),
     "frontend.dtypes": (
         "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
         "uint32", "uint64", "half", "double", "long", "finfo", "iinfo", "promote_types", "can_cast",

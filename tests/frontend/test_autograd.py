@@ -663,3 +663,11 @@ def test_gradcheck_finds_mistakes() -> None:
         pp.autograd.gradcheck(pp.sin, leaf(1.0))
     with pytest.raises(pp.AutogradError, match="no input requires grad"):
         pp.autograd.gradcheck(pp.sin, pp.ones(1, dtype=pp.float64))
+
+
+def test_a_node_that_keeps_no_numbers_can_be_gone_through_again() -> None:
+    x = pp.tensor([1.0, 2.0], requires_grad=True)
+    y = (x + 1.0).sum()
+    y.backward()
+    y.backward()
+    assert x.grad is not None and x.grad.tolist() == [2.0, 2.0]

@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     if name == "amp":
         import importlib
 
-        return importlib.import_module("pappus.amp")
+        return importlib.import_module("pappus.cuda.amp")
     from pappus.torch.answers import nearest
 
     raise AttributeError(f"module 'pappus.cuda' has no attribute {name!r}{nearest(name, list(globals()))}", name=name)

@@ -1,0 +1,1 @@
+"""Automatic mixed precision: `autocast` and its lists, `GradScaler`, decorators for gradients of one's own."""
