@@ -160,6 +160,8 @@ class CaptureMode(Mode):
         self._become(old, new)
 
     def _become(self, old: Value, new: Value) -> None:
+        if old in self.graph.inputs:
+            self.graph.written_inputs.append(f"{self.location()}: {old.name}")
         # A value of its own: the tensor that was copied from must not see later writes to this one.
         self.forward[old] = self._record("clone", (new,), {}, new.dtype, new.shape)
 

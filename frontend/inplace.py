@@ -240,6 +240,8 @@ def touch(target: Tensor, by: str) -> None:
     if storage is None:
         storage = target._storage = Storage()
     storage.version += 1
+    if storage.owner is not None:
+        storage.owner.hidden += 1
     storage.by = by
     storage.place = caller()
 

@@ -79,10 +79,11 @@ class Storage:
     """What the views of one piece of memory share: how often it was changed in place, and by whom last.
 
     `views` are weak references to those that would begin to require grad if their base did (see `inplace.show`);
-    `sweep` is their number at which the dead ones are dropped.
+    `sweep` is their number at which the dead ones are dropped. Writes through `tensor.data` are not counted in
+    `version` but in `hidden`, of the storage `owner` from which that was taken.
     """
 
-    __slots__ = ("by", "place", "sweep", "version", "views")
+    __slots__ = ("by", "hidden", "owner", "place", "sweep", "version", "views")
 
     def __init__(self) -> None:
         self.version = 0
@@ -90,6 +91,8 @@ class Storage:
         self.place: Place | None = None
         self.views: list[Any] | None = None
         self.sweep = 8
+        self.hidden = 0
+        self.owner: Storage | None = None
 
 
 class Ghost:

@@ -448,7 +448,13 @@ class Tensor:
     @property
     def data(self) -> Tensor:
         """The same numbers without history; changes to it are not seen by the gradient's checks."""
-        return Tensor._from_data(self._data)
+        out = Tensor._from_data(self._data)
+        storage = self._storage
+        if storage is None:
+            storage = self._storage = Storage()
+        out._storage = Storage()
+        out._storage.owner = storage if storage.owner is None else storage.owner
+        return out
 
     @data.setter
     def data(self, value: Tensor) -> None:

@@ -109,6 +109,7 @@ class Graph:
     symbols: list[Symbol] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     states: dict[str, StateInfo] = field(default_factory=dict)
+    written_inputs: list[str] = field(default_factory=list)  # "line: name" of inputs that were changed in place
     _names: dict[str, int] = field(default_factory=dict)
 
     def fresh_name(self, base: str) -> str:
