@@ -25,20 +25,21 @@ _ROOTS = tuple(
         )
     }
 )
-_inside: dict[str, bool] = {}
-outside: set[str] = set()  # the files that `is_inside` has found to be the user's
+inside: set[str] = set()  # the files that `is_inside` has found to be ours,
+outside: set[str] = set()  # and the user's
 
 
 def is_inside(filename: str) -> bool:
     """Whether a source file belongs to this package."""
-    known = _inside.get(filename)
-    if known is None:
-        known = _inside[filename] = (
-            filename.startswith("<pappus ") or os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
-        )
-        if not known:
-            outside.add(filename)
-    return known
+    if filename in inside:
+        return True
+    if filename in outside:
+        return False
+    ours = (
+        filename.startswith("<pappus ") or os.path.abspath(filename).startswith(_ROOTS) or "contextlib" in filename
+    )
+    (inside if ours else outside).add(filename)
+    return ours
 
 
 def user_frame() -> FrameType | None:

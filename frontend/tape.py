@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from .dtypes import DType, from_numpy_dtype
-from .source import format_location, is_inside, outside
+from .source import format_location, inside, is_inside, outside
 
 __all__ = [
     "AccumulateGrad", "Ghost", "HookHandle", "Node", "State", "Storage", "caller", "entered", "history_of", "line_of",
@@ -53,7 +53,8 @@ def caller() -> Place | None:
         frame = sys._getframe(2)
         while True:
             code = frame.f_code
-            if code.co_filename in outside or not is_inside(code.co_filename):
+            name = code.co_filename
+            if name in outside or (name not in inside and not is_inside(name)):
                 return code, frame.f_lasti
             if frame.f_back is None:
                 return None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
@@ -68,28 +71,121 @@ def _nll_shape(input: Spec, target: Spec, weight: Any, *, ignore_index: int, red
     return Spec(tuple(target.shape) if reduction == "none" else (), input.dtype)
 
 
-def _nll_eager(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
-    at = _class_dim(input)
-    classes = input.shape[at]
+def _class_places(size: Any, target: Any, at: int) -> Any:
+    """Where the class of each target lies in the flat array of `size`."""
+    if not at:
+        return target
+    rest = math.prod(size[2:])
+    rows = np.arange(size[0])[:, None] * (size[1] * rest) + np.arange(rest)
+    return target * rest + rows.reshape(target.shape)
+
+
+def _kept_targets(target: Any, classes: int, ignore_index: int) -> Any:
+    """Which targets count, None for all. Raises DimError for one that is no class."""
+    if not target.size:
+        return None
+    low, high = int(target.min()), int(target.max())
+    if low >= 0 and high < classes and not low <= ignore_index <= high:
+        return None
     keep = target != ignore_index
     wrong = keep & ((target < 0) | (target >= classes))
     if wrong.any():
-        where = tuple(int(i) for i in xp.argwhere(wrong)[0])
+        where = tuple(int(i) for i in np.argwhere(wrong)[0])
         row = f" at position {where if len(where) != 1 else where[0]}" if where else ""
         raise DimError(
             f"nll_loss: Target {int(target[where])} is out of bounds: there are {classes} classes, 0 to "
             f"{classes - 1}{row}"
         )
-    safe = xp.where(keep, target, 0)
-    loss = -xp.take_along_axis(input, xp.expand_dims(safe, at), at).squeeze(at)
-    factor = keep.astype(input.dtype) if weight is None else weight[safe] * keep
-    if not keep.all():
-        loss = xp.where(keep, loss, 0)
+    return keep
+
+
+def _nll_parts(size: Any, target: Any, weight: Any, dtype: Any, ignore_index: int) -> Any:
+    """The places of the target classes, the weight of each target, and which count (None for all)."""
+    at = 0 if len(size) == 1 else 1
+    target = target.astype(np.intp, copy=False)
+    keep = _kept_targets(target, size[at], ignore_index)
+    safe = target if keep is None else np.where(keep, target, 0)
+    factor = np.ones(target.shape, dtype) if weight is None else weight[safe]
+    if keep is not None:
+        factor = np.where(keep, factor, np.zeros((), factor.dtype))
+    return _class_places(size, safe, at), factor, keep
+
+
+def _nll_eager(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
+    places, factor, keep = _nll_parts(input.shape, target, weight, input.dtype, ignore_index)
+    loss = -input.reshape(-1)[places]
+    if keep is not None:
+        loss = np.where(keep, loss, np.zeros((), loss.dtype))
+    if reduction == "mean" and weight is None and keep is None and input.dtype.itemsize > 2:
+        return loss.sum() / input.dtype.type(target.size)
     loss = loss * factor
     if reduction == "none":
         return loss.astype(input.dtype, copy=False)
     total = loss.sum()
     return (total / factor.sum() if reduction == "mean" else total).astype(input.dtype)
+
+
+def _nll_backward_eager(
+    xp: Any, grad_output: Any, target: Any, weight: Any, *, sizes: Any, ignore_index: int, reduction: str
+) -> Any:
+    places, factor, keep = _nll_parts(sizes, target, weight, grad_output.dtype, ignore_index)
+    found = -(grad_output / factor.sum() * factor if reduction == "mean" else grad_output * factor)
+    if keep is not None:
+        found = np.where(keep, found, np.zeros((), grad_output.dtype))
+    out = np.zeros(sizes, grad_output.dtype)
+    out.reshape(-1)[places] = found
+    return out
+
+
+def _nll_backward_decompose(
+    grad_output: Any, target: Any, weight: Any, *, sizes: Any, ignore_index: int, reduction: str
+) -> Any:
+    from . import arange, view, where
+
+    at = 0 if len(sizes) == 1 else 1
+    target = target.long()
+    keep = target != ignore_index
+    safe = target.masked_fill(keep.logical_not(), 0)
+    factor = keep.to(grad_output.dtype)
+    if weight is not None:
+        factor = weight.gather(0, safe.reshape(-1)).reshape(safe.shape) * factor
+    if reduction == "mean":
+        factor = factor / factor.sum()
+    found = where(keep, -(factor * grad_output), 0.0)
+    classes = view(arange(sizes[at]), (*[1] * at, sizes[at], *[1] * (len(sizes) - at - 1)))
+    return where(classes == safe.unsqueeze(at), found.unsqueeze(at), 0.0)
+
+
+def _nll_backward_shape(
+    grad_output: Spec, target: Spec, weight: Any, *, sizes: Any, ignore_index: int, reduction: str
+) -> Spec:
+    return Spec(tuple(sizes), grad_output.dtype)
+
+
+def _nll_vjp(
+    g: Any, _out: Any, input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str
+) -> tuple[Any, ...]:
+    sizes = tuple(input.shape)
+    gx = None
+    if input.requires_grad:
+        gx = nll_loss_backward(g, target, weight, sizes=sizes, ignore_index=ignore_index, reduction=reduction)
+    return gx, None, _nll_weight_gradient(g, input, target, weight, ignore_index, reduction)
+
+
+def _nll_weight_gradient(g: Any, input: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
+    from . import arange, where
+
+    if weight is None or not weight.requires_grad:
+        return None
+    each = nll_loss(input, target, ignore_index=ignore_index, reduction="none")
+    keep = target != ignore_index
+    if reduction == "mean":
+        safe = target.long().masked_fill(keep.logical_not(), 0)
+        total = where(keep, weight.gather(0, safe.reshape(-1)).reshape(safe.shape), 0.0).sum()
+        each = (each - nll_loss(input, target, weight, ignore_index=ignore_index)) / total
+    each = where(keep, each * g, 0.0).reshape(-1)
+    classes = arange(weight.shape[0]).unsqueeze(1)
+    return where(classes == target.long().reshape(-1), each, 0.0).sum(1)
 
 
 def _nll_decompose(input: Any, target: Any, weight: Any, *, ignore_index: int, reduction: str) -> Any:
@@ -130,7 +226,31 @@ nll_loss = operator(
     shape=_nll_shape,
     eager=_nll_eager,
     decompose=_nll_decompose,
+    vjp=_nll_vjp,
     samples=_nll_samples,
+)
+
+
+def _nll_backward_samples() -> Iterator[Sample]:
+    for sample in _nll_samples():
+        input, *rest = sample.args
+        g = floats() if sample.kwargs.get("reduction") != "none" else floats(*rest[0].shape)
+        yield Sample((g, *rest), {**sample.kwargs, "sizes": tuple(input.shape)})
+
+
+nll_loss_backward = operator(
+    "nll_loss_backward(Tensor grad_output, Tensor target, Tensor? weight=None, *, int[] sizes, int ignore_index=-100, "
+    "str reduction='mean') -> Tensor",
+    "The gradient of nll_loss for its input of `sizes`, from that of its result.",
+    shape=_nll_backward_shape,
+    eager=_nll_backward_eager,
+    decompose=_nll_backward_decompose,
+    vjp=lambda g, _out, grad_output, target, weight, *, sizes, ignore_index, reduction: (
+        nll_loss(g, target, weight, ignore_index=ignore_index, reduction=reduction),
+        None,
+        _nll_weight_gradient(grad_output, g, target, weight, ignore_index, reduction),
+    ),
+    samples=_nll_backward_samples,
 )
 
 

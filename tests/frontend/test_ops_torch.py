@@ -30,6 +30,7 @@ NOT_COMPARED = {
     "embedding_backward": "private in torch; embedding's gradient is compared here, through it",
     "convolution_weight_grad": "private in torch; convolution's gradient is compared here, through it",
     "batch_norm_backward": "private in torch; batch_norm_train's gradient is compared here, through it",
+    "nll_loss_backward": "private in torch; the gradient of nll_loss is compared here, through it",
     "relu_backward": "private in torch; the gradient of relu is compared here, through it",
     "softmax_backward": "private in torch; the gradients of softmax and log_softmax are compared here, through it",
     "gelu_backward": "private in torch; gelu's gradient is compared here, through it",
