@@ -141,7 +141,7 @@ def grad(
     tensor(12.)
     """
     if materialize_grads and allow_unused is False:
-        raise ArgumentError("grad(): materialize_grads=True gives zeros for unused inputs, allow_unused=False forbids it")
+        raise ArgumentError("grad(): materialize_grads=True gives unused inputs zeros, so allow_unused cannot be False")
     roots = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     wanted = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     seeds = list(grad_outputs) if isinstance(grad_outputs, (list, tuple)) else [grad_outputs] * len(roots)

@@ -10,6 +10,7 @@ from pappus.frontend.autograd import *  # noqa: F403
 from pappus.frontend.autograd import __all__ as _names
 from pappus.frontend.function import Function
 from pappus.frontend.gradcheck import gradcheck, gradgradcheck
+from pappus.frontend.graph_picture import graph_svg
 
 
 def Variable(data: Any, requires_grad: bool = False) -> Any:
@@ -31,5 +32,5 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
-    *_names, "Function", "Variable", "detect_anomaly", "gradcheck", "gradgradcheck", "set_detect_anomaly",
+    *_names, "Function", "Variable", "detect_anomaly", "gradcheck", "gradgradcheck", "graph_svg", "set_detect_anomaly",
 ]  # fmt: skip
