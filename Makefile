@@ -6,6 +6,7 @@
 #   make lint         ruff, mypy, generated files
 #   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
 #   make fuzz-quick   mutants of programs under sanitizers and of .pt checkpoints; FUZZ=200000 make fuzz for more
+#   make bench-compile what pp.compile gains at batch 1: eager, compiled, PyTorch's eager
 #   make bench-eager   us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
@@ -22,7 +23,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-eager clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-compile bench-eager clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -95,6 +96,9 @@ conformance-torch: build oracles
 
 figures: build
 	$(BIN)/python benchmarks/figures.py
+
+bench-compile: build
+	$(BIN)/python benchmarks/compile.py $(ARGS)
 
 bench-eager: build
 	$(BIN)/python benchmarks/eager.py --write docs/eager-speed.md $(ARGS)

@@ -99,15 +99,17 @@ class Entry:
 
     def __init__(self, session: Session, nest: Nest, watch: Watch, sizes: list[tuple[int | None, ...]]) -> None:
         self.session, self.nest, self.watch, self.sizes = session, nest, watch, sizes
+        self.method = session.method(session.methods[0])
         self.states: list[tuple[str, Tensor]] = []
         self.synced: dict[str, tuple[Any, int]] = {}
 
     def fits(self, arrays: list[Any]) -> bool:
         """Whether the shapes are those of this program."""
         for array, sizes in zip(arrays, self.sizes, strict=True):
-            for size, own in zip(array.shape, sizes, strict=True):
-                if own is not None and own != size:
-                    return False
+            if array.shape != sizes:
+                for size, own in zip(array.shape, sizes, strict=True):
+                    if own is not None and own != size:
+                        return False
         return True
 
     def run(self, arrays: list[Any]) -> Any:
@@ -115,7 +117,7 @@ class Entry:
         for name, tensor in self.states:
             if self.synced.get(name) != (id(tensor._data), tensor._version):
                 self.session.state[name] = tensor._data
-        found = self.session(*arrays)
+        found = self.method(*arrays)
         for name, tensor in self.states:
             tensor._data[...] = self.session.state[name]
             touch(tensor, "compile")

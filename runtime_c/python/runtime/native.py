@@ -31,6 +31,7 @@ DTYPE_NAMES = {
     int(DType.I64): "int64", int(DType.F16): "float16", int(DType.BF16): "bfloat16", int(DType.F32): "float32",
     int(DType.F64): "float64",
 }  # fmt: skip
+_DTYPES = {name: np.dtype(name) for name in DTYPE_NAMES.values() if name != "bfloat16"}
 CODES = {name: number for number, name in DTYPE_NAMES.items()}
 
 
@@ -84,7 +85,10 @@ def raise_status(status: int, what: str) -> None:
 def as_input(value: Any, name: str, dtype: str) -> Array:
     """`value` as the dense array a port takes. Values are never converted: another dtype is an InputError."""
     array = np.asarray(value)
-    if not array.dtype.isnative:
+    kind = array.dtype
+    if kind == _DTYPES.get(dtype) and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    if not kind.isnative:
         raise InputError(f"input {name!r}: expected {dtype}, got {array.dtype.name} of the other byte order")
     # uint16 carries the bits of bfloat16 for callers without ml_dtypes.
     if array.dtype.name != dtype and not (dtype == "bfloat16" and array.dtype == np.uint16):
