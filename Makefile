@@ -11,7 +11,8 @@
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
 #   make oracles      PyTorch into .venv: tests compare with it where it is installed
-#   make conformance-torch   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
+#   make scripts      scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
+#   make conformance-torch scripts   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
 
 PYTHON ?= python3
 VENV := .venv
@@ -89,6 +90,9 @@ size:
 oracles: .make/deps
 	$(BIN)/python .ci/requirements.py conformance > .make/conformance.txt
 	$(BIN)/python -c 'import torch, expecttest, scipy' 2> /dev/null || $(BIN)/pip install -q -r .make/conformance.txt
+
+scripts: build oracles
+	$(BIN)/python tests/scripts/compare.py --write
 
 conformance-torch: build oracles
 	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
