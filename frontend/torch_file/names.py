@@ -255,6 +255,7 @@ def fill(target: Any, state: Any) -> None:
             raise Damaged("a numpy array is not in this machine's byte order")
     elif type(target) is np.ndarray:
         _, shape, dtype, fortran, data = state
+        data = data.encode("latin1") if isinstance(data, str) else data  # the bytes of Python 2
         if type(data) is not bytes or not isinstance(shape, tuple) or target.size:
             raise Damaged("a numpy array has no bytes")
         filled = np.frombuffer(data, _plain(dtype)).reshape(shape, order="F" if fortran else "C")

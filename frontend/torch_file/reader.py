@@ -14,7 +14,7 @@ from pappus.frontend.torch_file import names
 from pappus.frontend.torch_file.machine import Damaged, Machine, check_result
 from pappus.frontend.torch_file.storages import StorageType, Stored, dtype_of
 
-__all__ = ["read"]
+__all__ = ["read", "read_pickle"]
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL = struct.Struct("<4s22xHH")
@@ -37,6 +37,23 @@ def read(file: Any, name: Any, mmap: bool = False) -> Any:
         return found
     except Damaged as error:
         raise FormatError(f"load: {name} is damaged or no PyTorch checkpoint: {error}") from None
+
+
+def read_pickle(data: bytes, name: Any) -> Any:
+    """The value of one pickle that holds data only (numbers, text, numpy arrays, containers), such as CIFAR's files.
+
+    Raises FormatError for what is damaged or more than data.
+    """
+    try:
+        found = Machine(memoryview(data), 0, lambda m, n: names.find(m, n, name), _nothing_outside, names.fill).run()
+        check_result(found)
+        return found
+    except Damaged as error:
+        raise FormatError(f"{name} is damaged: {error}") from None
+
+
+def _nothing_outside(key: Any) -> Any:
+    raise Damaged("its pickle names something outside")
 
 
 class _Source:

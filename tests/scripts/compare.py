@@ -4,8 +4,9 @@
     python tests/scripts/compare.py gpt --steps 10
     python tests/scripts/compare.py --write             # docs/scripts.md
 
-The scripts beside this file say `import torch` and nothing of pappus. pappus makes the weights (a .pt file), which torch
-then loads; batches, noise and chosen actions come from a file of numpy's. Dropout is off, since random streams differ.
+The scripts beside this file say `import torch` and nothing of pappus. pappus makes the weights (a .pt file), which
+torch then loads; batches, noise and chosen actions come from a file of numpy's. Dropout is off, since random streams
+differ.
 """
 
 from __future__ import annotations
@@ -121,9 +122,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     for r in rows:
         ratio = f"{r['pappus_s'] / r['torch_s']:.1f} x"
         mark = "" if passes(r) else " **too large**"
-        lines.append(
-            f"| {r['script']} | {r['steps']} | {r['first']:.4f} | {r['last']:.4f} | {r['difference']:.1e}{mark} | {ratio} |"
-        )
+        ends = f"{r['first']:.4f} | {r['last']:.4f}"
+        lines.append(f"| {r['script']} | {r['steps']} | {ends} | {r['difference']:.1e}{mark} | {ratio} |")
     return "\n".join(lines) + "\n"
 
 
