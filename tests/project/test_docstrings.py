@@ -49,6 +49,8 @@ def _only_overrides(parent: ast.AST, node: Definition) -> bool:
     """Methods whose meaning is fixed by the base class: a layer's forward, an optimizer's step ..."""
     fixed = {"forward", "backward", "step", "extra_repr", "reset_parameters", "get_lr", "convert", "call", "assign"}
     fixed |= {"location", "module", "concretize", "scalar", "setup_context", "format_message"}
+    fixed |= {"sample", "rsample", "log_prob", "entropy", "cdf", "icdf", "mean", "mode", "variance", "stddev"}
+    fixed |= {"expand", "log_abs_det_jacobian", "find_spec", "create_module", "exec_module"}
     return isinstance(parent, ast.ClassDef) and bool(parent.bases) and node.name in fixed
 
 
