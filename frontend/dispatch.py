@@ -159,6 +159,31 @@ def add_in_place(array: Any, other: Any) -> None:
         errors.reset(token)
 
 
+def learn(seen: set[Any], key: Any) -> None:
+    """Note that a shape rule accepted `key`; forget everything when that has become much."""
+    if len(seen) >= 1024:
+        seen.clear()
+    seen.add(key)
+
+
+def check(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> None:
+    """Run the shape rule of `op`, once for the same shapes, types and attributes."""
+    key: Any = None
+    if not op.has_list:
+        key = (
+            *[None if a is None else (a._data.shape, a._data.dtype) for a in args], *attrs.values(),
+            *map(type, attrs.values()),
+        )  # fmt: skip
+        try:
+            if key in op.accepted:
+                return
+        except TypeError:  # an attribute without a hash
+            key = None
+    op.shape(*args, **attrs)
+    if key is not None:
+        learn(op.accepted, key)
+
+
 def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Result:
     """Run an operator on numpy arrays and write a tape node if one of its operands wants a gradient."""
     kernel = op.eager
@@ -167,7 +192,7 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     token = errors.set(SILENT)
     try:
         if op.check:
-            op.shape(*args, **attrs)
+            check(op, args, attrs)
         if op.has_list:
             found = kernel(np, *[_arrays(a) for a in args], **attrs)
         else:
@@ -343,7 +368,7 @@ def call_into(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], targets: 
     token = errors.set(SILENT)
     try:
         if op.check:
-            op.shape(*args, **attrs)
+            check(op, args, attrs)
         out = [None if t is None else t._data for t in targets]
         op.eager(np, *[None if a is None else a._data for a in args], out=out, **attrs)  # type: ignore[misc]
     except Exception as error:

@@ -151,20 +151,13 @@ COMPOSE = """\
 """
 
 
-def learn(seen: set[Any], key: Any) -> None:
-    """Note that the shape rule accepted `key`; forget everything when that has become much."""
-    if len(seen) >= 1024:
-        seen.clear()
-    seen.add(key)
-
-
 SCOPE: dict[str, Any] = {
     "DType": dtypes.DType, "Ghost": Ghost, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
     "REQUIRED": REQUIRED, "SILENT": dispatch.SILENT, "Storage": Storage, "Tensor": Tensor, "asarray": np.asarray,
-    "call": dispatch.call, "caller": caller, "entered": entered, "explain": dispatch.explain,
+    "call": dispatch.call, "check": dispatch.check, "caller": caller, "entered": entered, "explain": dispatch.explain,
     "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe,
     "history_of": history_of,
-    "kinds": dispatch.KINDS, "learn": learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
+    "kinds": dispatch.KINDS, "learn": dispatch.learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
     "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
     "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
     "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg,
@@ -303,7 +296,7 @@ class _Writer:
             return ""
         call = ", ".join([*self.tensors, *(f"{p.name}={p.name}" for p in self.schema.attrs)])
         if op.eager is None or any(p.type in ("any", "Generator") for p in self.schema.attrs):
-            return f"        op_{self.name}.shape({call})\n"
+            return f"        check(op_{self.name}, {self.args}, {self.attrs})\n"
         key = []
         for at, param in enumerate(self.schema.tensors):
             if param.type == "Tensor[]":

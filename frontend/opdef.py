@@ -87,6 +87,7 @@ class OpDef:
         self.has_list = any(p.type == "Tensor[]" for p in tensors)
         self.multi = len(schema.returns) > 1 or schema.returns[0].endswith("[]")
         self.keeps_out, self.keeps = _kept(self.vjp, len(tensors))
+        self.accepted: set[Any] = set()  # calls that the shape rule has accepted, see dispatch.check
         self.front: Callable[..., Any] | None = None
         self.gradients: Any = None  # see vjps: written when a gradient is first asked for, False where it cannot be
 

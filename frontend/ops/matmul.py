@@ -43,6 +43,8 @@ def _matmul_shape(a: Any, b: Any) -> Spec:
 def _matmul_kernel(xp: Any, a: Any, b: Any) -> Any:
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
+    if a.ndim == 2 == b.ndim and a.shape[1] == 1:  # an outer product: BLAS is several times slower
+        return np.multiply(a, b)
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous:  # one large product instead of a loop of small ones
         return np.matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[-1])
     return np.matmul(a, b)
