@@ -47,6 +47,11 @@ def _ones_like(tensor: Tensor) -> Tensor:
 
 def _seed(output: Tensor, gradient: Tensor | None, what: str) -> Tensor:
     if gradient is None:
+        if output.dtype.is_complex:
+            raise AutogradError(
+                f"{what}: the gradient can be left out only for a real tensor, this one is {output.dtype}; take a real "
+                "number as the loss, e.g. out.abs().sum(), or pass gradient="
+            ).at(None, user_location())
         if any(n != 1 for n in output._data.shape):
             raise AutogradError(
                 f"{what}: the gradient can be left out only for a tensor with one element, this one has shape "
@@ -70,8 +75,8 @@ def _require(output: Tensor, what: str) -> None:
     if not isinstance(output, Tensor):
         raise ArgumentError(f"{what}: expected a Tensor, got {type(output).__name__}")
     reason = (
-        f"its type is {output.dtype}, and only floating-point tensors have gradients"
-        if not output.dtype.is_floating_point
+        f"its type is {output.dtype}, and only floating-point and complex tensors have gradients"
+        if not output.dtype.differentiable
         else "no operand required grad, or it was computed under no_grad() or from detach()ed tensors"
     )
     if output.dtype.is_floating_point and state.cuts:
@@ -435,8 +440,8 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequ
         return node.gradients(slots, create_graph)  # type: ignore[attr-defined,no-any-return]
     special = op.gradients
     if special is None:
-        special = op.gradients = vjps.write(op, _SCOPE) or False
-    if special:
+        special = op.gradients = op.complex != "forward" and (vjps.write(op, _SCOPE) or False)
+    if special and (op.complex != "holomorphic" or slots[0]._data.dtype.kind[0] != "c"):
         return special(node, slots[0], create_graph)  # type: ignore[no-any-return]
     inputs = _inputs(node)
     if op.multi:
@@ -446,8 +451,12 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequ
         )
     else:
         g = slots[0]
+    if op.complex == "forward":
+        _refuse_complex(node, inputs)
     if op.vjp is None:
         found = _by_decomposition(node, g, inputs, create_graph)
+    elif op.complex == "holomorphic" and (g[0] if op.multi else g)._data.dtype.kind[0] == "c":
+        found = _holomorphic(node, g, inputs, create_graph)
     else:
         found = op.vjp(g, _results(node, g, create_graph), *inputs, **node.attrs)
     if type(found) is not tuple and type(found) is not list:
@@ -462,6 +471,33 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequ
         elif arg is not None:
             fitted.append(None if gradient is None else _fit(gradient, arg))
     return fitted
+
+
+def _refuse_complex(node: Node, inputs: Sequence[Any]) -> None:
+    """Raise AutogradError for complex operands of an operator whose vjp is for real numbers alone."""
+    if any(a is not None and a.dtype.is_complex for arg in inputs for a in (arg if isinstance(arg, list) else [arg])):
+        raise AutogradError(
+            f"{node.op.name}() at {node.location} has no gradient for complex numbers; detach() its operand if none "
+            "should flow, or compute it on view_as_real(x)"
+        ).at(None, user_location())
+
+
+def _holomorphic(node: Node, g: Any, inputs: Sequence[Any], create_graph: bool) -> Any:
+    """The gradient of a holomorphic operator on complex numbers, from a vjp written as for real ones.
+
+    By PyTorch's convention the gradient points to steepest ascent, that is g * conj(f'(z)) where f has a derivative;
+    the vjp computes g * f'(z), so it is taken at conj(g) and its result conjugated.
+    """
+    from . import ops
+
+    vjp: Any = node.op.vjp
+    turned = tuple(ops.conj(x) for x in g) if isinstance(g, tuple) else ops.conj(g)
+    found = vjp(turned, _results(node, g, create_graph), *inputs, **node.attrs)
+
+    def turn(x: Any) -> Any:
+        return [turn(part) for part in x] if isinstance(x, (list, tuple)) else None if x is None else ops.conj(x)
+
+    return turn(found if isinstance(found, (tuple, list)) else (found,))
 
 
 _SCOPE: dict[str, Any] = {}  # what the functions of `vjps` call; filled below
@@ -488,7 +524,7 @@ def _results(node: Node, g: Any, create_graph: bool) -> Any:
             array = array.unpacked()._data
         storage = node.out_storages[index]
         meta = Tensor._from_data(array)
-        floating = meta.dtype.is_floating_point
+        floating = meta.dtype.differentiable
         if storage.version != node.out_versions[index]:
             outs.append(_changed(node, "its result", Ghost(meta.shape, meta.dtype, False), storage, floating))
             continue

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
-from .errors import ArgumentError, CaptureError, PappusError, UnsupportedError
+from .errors import ArgumentError, CaptureError, DTypeError, PappusError, UnsupportedError
 from .inplace import assign, show, touch
 from .out_argument import into
 from .saved_tensors import Packed, pack_tensor
@@ -40,7 +40,7 @@ __all__ = [
     "user_location",
 ]
 
-KINDS = frozenset(d.numpy for d in dtypes.ALL if d.is_floating_point)  # numpy's types that have gradients
+KINDS = frozenset(d.numpy for d in dtypes.ALL if d.differentiable)  # numpy's types that have gradients
 Result = Any  # Tensor | tuple[Tensor, ...]; Any because operators are called dynamically
 
 
@@ -259,6 +259,10 @@ def explain(error: Exception, op: OpDef, args: Sequence[Any], attrs: dict[str, A
         if not isinstance(error, known):
             return
         try:
+            for arg in args:
+                for a in arg if type(arg) is list else [arg]:
+                    if a is not None:
+                        op.check_type(a.dtype)
             op.shape(*args, **attrs)
         except PappusError as better:
             raise better.at(op.name, user_location(), describe(args)) from None
@@ -284,7 +288,7 @@ def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[
     """Write the tape node for a call whose results are `outs`, and mark them as requiring grad.
 
     For modes that make the results themselves; eager calls do this on their own. Returns None if no result is floating
-    point.
+    point or complex.
     """
     edges: list[Any] = []
     versions: list[int] = []
@@ -301,7 +305,7 @@ def record(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], outs: tuple[
     node.place = caller()
     some = False
     for index, out in enumerate(outs):
-        if out.dtype.is_floating_point:
+        if out.dtype.differentiable:
             some = True
             out._requires_grad = True
             out._node = node
@@ -434,7 +438,8 @@ def infer(op: OpDef, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
 
 def tensor_arg(op: OpDef, name: str, value: Any) -> Tensor:
     """Refuse what is not a tensor, naming the way out."""
-    hint = "; wrap it with pappus.tensor(...)" if isinstance(value, (int, float, list, tuple, np.ndarray)) else ""
+    numbers = (int, float, complex, list, tuple, np.ndarray)
+    hint = "; wrap it with pappus.tensor(...)" if isinstance(value, numbers) else ""
     raise ArgumentError(f"{op.name}: argument '{name}' must be a Tensor, got {type(value).__name__}{hint}").at(
         op.name, user_location()
     )
@@ -491,7 +496,7 @@ def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
             continue
         if isinstance(value, Tensor):
             operands.append((value.dtype, value.ndim, value._wrapped))
-        elif isinstance(value, (bool, int, float, np.number, np.bool_, SymInt)):
+        elif isinstance(value, (bool, int, float, complex, np.number, np.bool_, SymInt)):
             operands.append((dtypes.of_value(value), 0, True))
         else:
             tensor_arg(op, param.name, value)
@@ -524,9 +529,11 @@ def number(value: Any, dtype: dtypes.DType) -> Tensor:
         value &= (1 << bits) - 1  # wraps around like C
         if dtype.is_signed and value >> (bits - 1):
             value -= 1 << bits
+    if isinstance(value, complex) and not dtype.is_complex:
+        raise DTypeError(f"the complex number {value} is not a value of {dtype}; convert the tensor to complex first")
     token = errors.set(SILENT)
     try:
-        out._data = np.array(value, dtype.numpy)
+        out._data = np.array(value, dtype.values).view(dtype.numpy)
     except (OverflowError, ValueError):  # inf and nan
         raise ArgumentError(f"{value} is not a value of {dtype}; convert the tensor to floating point first") from None
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,34 +12,54 @@ import numpy as np
 from .errors import DTypeError
 
 __all__ = [
-    "ALL", "DType", "bfloat16", "bool_", "can_cast", "double", "finfo", "float16", "float32", "float64",
-    "float_of", "from_numpy_dtype", "get_default_dtype", "half", "iinfo", "int16", "int32", "int64", "int8", "long",
-    "of_value", "promote_types", "result_type", "set_default_dtype", "uint16", "uint32", "uint64", "uint8",
+    "ALL", "STORAGE", "DType", "bfloat16", "bool_", "can_cast", "cdouble", "cfloat", "complex128", "complex64",
+    "double", "finfo", "float16", "float32", "float64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2",
+    "float8_e5m2fnuz",
+    "float_of", "from_numpy_dtype", "get_default_dtype", "half", "iinfo", "int16", "int32", "int4", "int64", "int8",
+    "long", "of_value", "promote_types", "result_type", "set_default_dtype", "uint16", "uint32", "uint4", "uint64",
+    "uint8",
 ]  # fmt: skip
 
 
 class DType:
     """The type of a tensor's elements; one object per type, so `is` and `==` agree.
 
-    Attributes: `name`, `itemsize` in bytes, `numpy` (the numpy dtype), `kind` ("bool", "int", "uint" or "float"),
-    `is_floating_point`, `is_signed`, `category` (0 bool, 1 integer, 2 floating point).
+    Attributes: `name`, `itemsize` in bytes, `numpy` (the dtype of the arrays that hold elements), `kind` ("bool",
+    "int", "uint", "float" or "complex"), `is_floating_point`, `is_complex`, `is_signed`, `category` (0 bool, 1 integer,
+    2 floating point, 3 complex), `differentiable` (whether tensors of it can have a gradient), `is_storage`, `values`.
+
+    A storage type (float8, int4) only stores numbers: no operator computes on it. Its arrays are records of one byte,
+    on which numpy has no arithmetic either; `values` is the numpy dtype (of ml_dtypes) that reads the bytes as numbers.
     """
 
-    __slots__ = ("category", "is_floating_point", "is_signed", "itemsize", "kind", "name", "numpy")
+    __slots__ = (
+        "category", "differentiable", "is_complex", "is_floating_point", "is_signed", "is_storage", "itemsize", "kind",
+        "name", "numpy", "values",
+    )  # fmt: skip
 
-    def __init__(self, name: str, numpy: Any, kind: str) -> None:
+    def __init__(self, name: str, numpy: Any, kind: str, storage: bool = False) -> None:
         self.name = name
-        self.numpy: np.dtype[Any] = np.dtype(numpy)
+        self.values: np.dtype[Any] = np.dtype(numpy)
+        self.numpy: np.dtype[Any] = np.dtype([(name, np.uint8)]) if storage else self.values
         self.itemsize: int = self.numpy.itemsize
         self.kind = kind
         self.is_floating_point = kind == "float"
-        self.is_signed = kind in ("int", "float")
-        self.category = {"bool": 0, "int": 1, "uint": 1, "float": 2}[kind]
+        self.is_complex = kind == "complex"
+        self.is_signed = kind in ("int", "float", "complex")
+        self.is_storage = storage
+        self.category = {"bool": 0, "int": 1, "uint": 1, "float": 2, "complex": 3}[kind]
+        self.differentiable = self.category > 1 and not storage
 
-    @property
-    def is_complex(self) -> bool:
-        """Always false: complex tensors are not part of Pappus."""
-        return False
+    def to_real(self) -> DType:
+        """The type of the real part of a complex type; any other type is itself."""
+        return _REAL.get(self, self)
+
+    def to_complex(self) -> DType:
+        """The complex type whose parts have this type. Raises DTypeError where there is none."""
+        found = self if self.is_complex else _COMPLEX.get(self)
+        if found is None:
+            raise DTypeError(f"no complex type has parts of type {self}; convert first, e.g. with .to(pappus.float32)")
+        return found
 
     def __repr__(self) -> str:
         return f"pappus.{self.name}"
@@ -64,16 +85,29 @@ float16 = DType("float16", np.float16, "float")
 bfloat16 = DType("bfloat16", ml_dtypes.bfloat16, "float")
 float32 = DType("float32", np.float32, "float")
 float64 = DType("float64", np.float64, "float")
+complex64 = DType("complex64", np.complex64, "complex")
+complex128 = DType("complex128", np.complex128, "complex")
+float8_e4m3fn = DType("float8_e4m3fn", ml_dtypes.float8_e4m3fn, "float", storage=True)
+float8_e5m2 = DType("float8_e5m2", ml_dtypes.float8_e5m2, "float", storage=True)
+float8_e4m3fnuz = DType("float8_e4m3fnuz", ml_dtypes.float8_e4m3fnuz, "float", storage=True)
+float8_e5m2fnuz = DType("float8_e5m2fnuz", ml_dtypes.float8_e5m2fnuz, "float", storage=True)
+int4 = DType("int4", ml_dtypes.int4, "int", storage=True)
+uint4 = DType("uint4", ml_dtypes.uint4, "uint", storage=True)
 
 ALL: tuple[DType, ...] = (
-    bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64,
+    bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64,
+    complex128,
 )  # fmt: skip
-half, double, long = float16, float64, int64
-BY_NAME: dict[str, DType] = {d.name: d for d in ALL}
+STORAGE: tuple[DType, ...] = (float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, int4, uint4)
+half, double, long, cfloat, cdouble = float16, float64, int64, complex64, complex128
+BY_NAME: dict[str, DType] = {d.name: d for d in (*ALL, *STORAGE)}
 ALIASES: dict[str, DType] = {
     "half": float16, "float": float32, "double": float64, "short": int16, "int": int32, "long": int64,
+    "cfloat": complex64, "cdouble": complex128,
 }  # fmt: skip
-_FROM_NUMPY: dict[Any, DType] = {d.numpy: d for d in ALL}
+_FROM_NUMPY: dict[Any, DType] = {d.numpy: d for d in (*ALL, *STORAGE)} | {d.values: d for d in STORAGE}
+_REAL: dict[DType, DType] = {complex64: float32, complex128: float64}
+_COMPLEX: dict[DType, DType] = {float32: complex64, float64: complex128, bfloat16: complex64}
 
 _default = float32
 
@@ -86,7 +120,7 @@ def get_default_dtype() -> DType:
 def set_default_dtype(dtype: DType) -> None:
     """Set the default floating-point type. Raises DTypeError for a type that is not floating point."""
     global _default
-    if not dtype.is_floating_point:
+    if not dtype.is_floating_point or dtype.is_storage:
         raise DTypeError(f"set_default_dtype: got {dtype}; the default must be a floating-point type such as float32")
     _default = dtype
 
@@ -118,21 +152,34 @@ def as_dtype(value: Any) -> DType:
         return int64
     if value is float:
         return _default
+    if value is complex:
+        return default_complex()
     return from_numpy_dtype(np.dtype(value))
 
 
+def default_complex() -> DType:
+    """The complex type given to Python's complex numbers: complex64 unless the default type is float64."""
+    return complex128 if _default is float64 else complex64
+
+
 def of_value(value: Any) -> DType:
-    """The DType a Python number stands for: bool, int64, or the default floating-point type."""
+    """The DType a Python number stands for: bool, int64, the default floating-point or the default complex type."""
     if isinstance(value, (bool, np.bool_)):
         return bool_
     if isinstance(value, (float, np.floating)):
         return _default
-    return int64
+    return default_complex() if isinstance(value, (complex, np.complexfloating)) else int64
 
 
 def float_of(dtype: DType) -> DType:
     """The type floating-point operators compute in: `dtype` itself, or the default for integers and bools."""
-    return dtype if dtype.is_floating_point else _default
+    return dtype if dtype.category > 1 else _default
+
+
+def stores_only(dtype: DType) -> str:
+    """What error messages say of a storage type that was to be computed with, and the way out."""
+    wide = "float32" if dtype.is_floating_point else "int32"
+    return f"{dtype.name} only stores numbers; convert first, with .to(pappus.{wide})"
 
 
 _INT_RANK = {"bool": 0, "int8": 1, "int16": 2, "int32": 3, "int64": 4}
@@ -141,6 +188,10 @@ _INT_RANK = {"bool": 0, "int8": 1, "int16": 2, "int32": 3, "int64": 4}
 def _promote(a: DType, b: DType) -> DType:
     if a is b:
         return a
+    if a.is_storage or b.is_storage:
+        raise DTypeError(f"no common type for {a.name} and {b.name}: {stores_only(a if a.is_storage else b)}")
+    if 3 in (a.category, b.category):
+        return complex128 if {a, b} & {float64, complex128} else complex64
     if a.category != b.category and 2 in (a.category, b.category):
         return a if a.category == 2 else b
     if a.category == 2:
@@ -182,9 +233,9 @@ def _combine(higher: DType | None, lower: DType | None) -> DType | None:
     """Tensors with dimensions outrank 0-d tensors, which outrank numbers, unless the lower one is of a higher kind."""
     if higher is None or lower is None:
         return higher or lower
-    if higher.is_floating_point:
-        return higher
-    if higher is bool_ or lower.is_floating_point:
+    if higher.category > 1:
+        return higher.to_complex() if lower.is_complex else higher
+    if higher is bool_ or lower.category > 1:
         return promote_types(higher, lower)
     return higher
 
@@ -203,7 +254,8 @@ def result_type(items: Iterable[tuple[DType, int, bool]]) -> DType:
 
 
 def can_cast(source: DType, target: DType) -> bool:
-    """Whether an in-place result of type `source` may be stored as `target`: never float to int or int to bool.
+    """Whether an in-place result of type `source` may be stored as `target`: never complex to float, float to int or
+    int to bool.
 
     >>> import pappus as pp
     >>> pp.can_cast(pp.float32, pp.int64)
@@ -213,17 +265,18 @@ def can_cast(source: DType, target: DType) -> bool:
 
 
 class finfo:
-    """Limits of a floating-point type: `min`, `max`, `eps`, `tiny`, `smallest_normal`, `bits`, `dtype`."""
+    """Limits of a floating-point type, or of the parts of a complex one: `min`, `max`, `eps`, `tiny`, `bits`, `dtype`,
+    `smallest_normal`, `resolution`."""
 
     def __init__(self, dtype: DType | None = None) -> None:
-        dtype = dtype or _default
+        dtype = (dtype or _default).to_real()
         if not dtype.is_floating_point:
             raise DTypeError(f"finfo: {dtype} is not a floating-point type; use iinfo")
-        info: Any = ml_dtypes.finfo(dtype.numpy)  # type: ignore[no-untyped-call]
+        info: Any = ml_dtypes.finfo(dtype.values)  # type: ignore[no-untyped-call]
         self.dtype, self.bits = dtype.name, dtype.itemsize * 8
         self.min, self.max, self.eps = float(info.min), float(info.max), float(info.eps)
         self.tiny = self.smallest_normal = float(info.tiny)
-        self.resolution = float(f"1e-{info.precision}")
+        self.resolution = float(f"1e-{int(info.nmant * math.log10(2))}")  # the decimal digits that always survive
 
 
 class iinfo:
@@ -232,5 +285,5 @@ class iinfo:
     def __init__(self, dtype: DType) -> None:
         if dtype.category != 1:
             raise DTypeError(f"iinfo: {dtype} is not an integer type; use finfo")
-        info = np.iinfo(dtype.numpy)
+        info: Any = (ml_dtypes.iinfo if dtype.is_storage else np.iinfo)(dtype.values)
         self.dtype, self.bits, self.min, self.max = dtype.name, info.bits, int(info.min), int(info.max)

@@ -119,7 +119,7 @@ class _Saved:
             return self.tensor
         out = Tensor._from_data(self.data)
         out._storage = self.storage
-        if out.dtype.is_floating_point and self.index is not None and node.differentiable[self.index]:
+        if out.dtype.differentiable and self.index is not None and node.differentiable[self.index]:
             out._requires_grad, out._node, out._index = True, node, self.index
         return out
 
@@ -291,7 +291,7 @@ def _attach(node: FunctionNode, ctx: FunctionCtx, outs: list[Any]) -> list[Any]:
             node.differentiable.append(False)
             made.append(out)
             continue
-        constant = any(out is c for c in ctx._constant) or not out.dtype.is_floating_point
+        constant = any(out is c for c in ctx._constant) or not out.dtype.differentiable
         dirty = any(out is d for d in ctx._dirty)
         if not dirty and (out._node is not None or out._requires_grad or id(out) in own):
             out = out.detach()  # an argument, or the same result again: a tensor of its own over the same memory

@@ -24,8 +24,8 @@ def _leaves(inputs: Sequence[Any]) -> list[Tensor]:
     for item in inputs:
         for one in item if isinstance(item, (list, tuple)) else (item,):
             if isinstance(one, Tensor) and one.requires_grad:
-                if one.dtype.name != "float64":
-                    raise DTypeError(f"gradcheck needs float64 inputs, got {one.dtype}; use .double()")
+                if one.dtype.name not in ("float64", "complex128"):
+                    raise DTypeError(f"gradcheck needs float64 or complex128 inputs, got {one.dtype}; use .double()")
                 found.append(one)
     if not found:
         raise AutogradError("gradcheck: no input requires grad")
@@ -38,25 +38,34 @@ def _results(out: Any) -> list[Tensor]:
 
 def _directions(tensors: Sequence[Tensor], seed: int) -> list[Tensor]:
     rng = np.random.default_rng(seed)
-    return [Tensor._from_data(np.asarray(rng.uniform(0.5, 1.5, tuple(t.shape)), t.dtype.numpy)) for t in tensors]
+
+    def draw(tensor: Tensor) -> Any:
+        found = rng.uniform(0.5, 1.5, tuple(tensor.shape))
+        return found + 1j * rng.uniform(0.5, 1.5, tuple(tensor.shape)) if tensor.dtype.is_complex else found
+
+    return [Tensor._from_data(np.asarray(draw(t), t.dtype.numpy)) for t in tensors]
 
 
 def _projected(outs: Sequence[Tensor], directions: Sequence[Tensor]) -> float:
-    return float(sum(np.sum(o.numpy(force=True) * d.numpy()) for o, d in zip(outs, directions, strict=True)))
+    # For complex results the real part of the inner product: the loss whose gradient by the result is the direction.
+    pairs = zip(outs, directions, strict=True)
+    return float(sum(np.sum(o.numpy(force=True) * np.conj(d.numpy())).real for o, d in pairs))
 
 
 def _differences(value: Callable[[], float], leaf: Tensor, eps: float, places: Sequence[Any]) -> Any:
-    """The derivative of `value()` by the elements of `leaf` at `places`, by central differences."""
+    """The derivative of `value()` by the elements of `leaf` at `places`, by central differences; by complex elements,
+    that by the real part + i * that by the imaginary part."""
     array = leaf.numpy(force=True)
-    slopes = np.zeros(array.shape)
+    slopes = np.zeros(array.shape, array.dtype)
     for at in places:
         old = array[at]
-        array[at] = old + eps
-        above = value()
-        array[at] = old - eps
-        below = value()
-        array[at] = old
-        slopes[at] = (above - below) / (2 * eps)
+        for unit in (1, 1j) if leaf.dtype.is_complex else (1,):
+            array[at] = old + eps * unit
+            above = value()
+            array[at] = old - eps * unit
+            below = value()
+            array[at] = old
+            slopes[at] += (above - below) / (2 * eps) * unit
     return slopes
 
 
@@ -68,7 +77,7 @@ def _compare(
         places = list(np.ndindex(tuple(leaf.shape)))
         places = places[:: -(-len(places) // limit)] if limit and places else places
         slopes = _differences(value, leaf, eps, places)
-        got = np.zeros(slopes.shape) if gradient is None else gradient.numpy(force=True)
+        got = np.zeros(slopes.shape, slopes.dtype) if gradient is None else gradient.numpy(force=True)
         if got.shape != slopes.shape:
             raise AutogradError(f"{what} of input {number} has shape {got.shape}, the input {slopes.shape}")
         wrong = [at for at in places if not abs(got[at] - slopes[at]) <= atol + rtol * abs(slopes[at])]
@@ -86,7 +95,7 @@ def gradcheck(
 ) -> bool:  # fmt: skip
     """Whether the gradients of `function(*inputs)` agree with central differences of step `eps`.
 
-    Inputs that require grad must be float64; `limit` checks only so many elements of each, evenly spread.
+    Inputs that require grad must be float64 or complex128; `limit` checks only so many elements of each, evenly spread.
     Raises AutogradError with the first element that differs, or with `raise_exception=False` returns False.
 
     >>> import pappus as pp

@@ -199,7 +199,7 @@ def eager_assign(
     tracked = state.grad and (
         target._requires_grad or value._requires_grad or (target._base is not None and target._base._requires_grad)
     )
-    if tracked and target.dtype.is_floating_point:
+    if tracked and target.dtype.differentiable:
         check_write(target, by)
     array = target._data
     if write is _copy and not array.flags.writeable:
@@ -336,7 +336,8 @@ class CopySlices(Node):
 
         g = slots[0]
         before, value = self.edges
-        zeros: Callable[[], Tensor] = lambda: ops.full(self.ghosts[1].shape, 0, dtype=g.dtype)  # noqa: E731 - used once
+        like = self.ghosts[1]  # its type is not g's where the view shows real parts of complex numbers
+        zeros: Callable[[], Tensor] = lambda: ops.full(like.shape, 0, dtype=like.dtype)  # noqa: E731 - used once
         return [
             None if before is None else written(g, zeros(), self.steps),
             None if value is None else _shown(g, self.steps),

@@ -11,6 +11,11 @@ Hooks are plain functions:
 `vjp` may name a parameter with a leading underscore (`_out`, `_a`) to say that it needs only its shape and type: the
 numbers are then not kept alive for it. Its gradients may still have the broadcast shape or a wider type: the engine
 sums and casts them to the input's. An operator without `vjp` or `shape` gets them from `decompose`.
+
+A kernel takes real numbers only, unless `complex` says otherwise: "holomorphic" (the vjp is written as for real
+numbers, and the engine conjugates: the gradient is conj(vjp(conj(g)))), "own" (the vjp follows PyTorch's convention by
+itself, or is the same for both, as where elements only move), or "forward" (no gradient). `storage` says that it only
+moves elements, so that types that cannot be computed with (float8) pass too.
 """
 
 from __future__ import annotations
@@ -19,11 +24,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .dtypes import DType
-from .errors import ArgumentError, UnsupportedError
+from .dtypes import DType, from_numpy_dtype, stores_only
+from .errors import ArgumentError, DTypeError, UnsupportedError
 from .schema import Schema, parse
 
 __all__ = ["OPS", "OpDef", "Sample", "Spec", "operator"]
+
+
+_MOVING = {"movement", "index"}  # tags of operators that only move elements
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ class OpDef:
     the kernel does; `differentiable` is False where a gradient makes no sense; `onnx`,
     `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
     `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the kernel
-    takes `out=`, arrays to write to).
+    takes `out=`, arrays to write to; "wide": floating-point operands are float32 or float64).
     """
 
     def __init__(self, schema: Schema, doc: str, **hooks: Any) -> None:
@@ -79,10 +87,16 @@ class OpDef:
         self.quant: Any = hooks.pop("quant", None)
         self.inline: bool = hooks.pop("inline", False)
         self.tags: frozenset[str] = frozenset(hooks.pop("tags", ()))
+        self.complex: str | None = hooks.pop("complex", "own" if self.tags & _MOVING else None)
+        self.storage: bool = hooks.pop("storage", bool(self.tags & _MOVING))
         if hooks:
             raise ArgumentError(f"operator {self.name}: unknown hooks {', '.join(hooks)}")
         if self.decompose is None and (self.eager is None or self.shape_rule is None):
             raise ArgumentError(f"operator {self.name}: needs shape and eager, or decompose")
+        # Sums and products of matrices refuse storage types by themselves, and are too frequent to be asked each time.
+        safe = self.complex is not None and (self.storage or bool(self.tags & {"contraction", "reduce"}))
+        if self.eager is not None and not safe:
+            self.eager = _guarded(self, self.eager)
         tensors = schema.tensors
         self.has_list = any(p.type == "Tensor[]" for p in tensors)
         self.multi = len(schema.returns) > 1 or schema.returns[0].endswith("[]")
@@ -99,6 +113,16 @@ class OpDef:
 
         return infer_by_decomposition(self, specs, attrs)
 
+    def check_type(self, dtype: DType) -> None:
+        """Raise DTypeError for a type of operand that this operator's kernel does not take: complex, or for storage."""
+        if dtype.is_complex and self.complex is None and self.eager is not None:
+            raise DTypeError(
+                f"{self.name} is not defined for complex tensors, got {dtype}; use it on x.real, x.imag, x.abs() or "
+                "pappus.view_as_real(x)"
+            )
+        if dtype.is_storage and not self.storage and self.eager is not None:
+            raise DTypeError(f"{self.name} of {dtype}: {stores_only(dtype)}")
+
     @property
     def is_primitive(self) -> bool:
         """Whether the operator has no decomposition."""
@@ -111,6 +135,24 @@ class OpDef:
 
     def __repr__(self) -> str:
         return f"<operator {self.schema}>"
+
+
+def _guarded(op: OpDef, kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """`kernel`, refusing arrays of which numpy would compute something without a meaning: the larger of two complex
+    numbers."""
+
+    typed = any(p.name == "dtype" for p in op.schema.attrs)
+
+    def run(xp: Any, *arrays: Any, **attrs: Any) -> Any:
+        if typed and attrs.get("dtype") is not None:
+            op.check_type(attrs["dtype"])
+        for array in arrays:
+            for one in array if type(array) is list else (array,):
+                if one is not None and one.dtype.kind in "cV":
+                    op.check_type(from_numpy_dtype(one.dtype))
+        return kernel(xp, *arrays, **attrs)
+
+    return run
 
 
 def _kept(vjp: Callable[..., Any] | None, count: int) -> tuple[bool, tuple[bool, ...]]:

@@ -180,7 +180,7 @@ def _to_float(op: str, name: str, value: Any) -> float:
 
 
 def _to_scalar(op: str, name: str, value: Any) -> Any:
-    if isinstance(value, (bool, int, float, SymInt)):
+    if isinstance(value, (bool, int, float, complex, SymInt)):
         return value
     if hasattr(value, "item"):  # numpy scalars and 0-d tensors
         return value.item()

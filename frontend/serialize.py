@@ -29,7 +29,9 @@ __all__ = ["FormatError", "load", "save"]
 _DTYPES = {
     "BOOL": dtypes.bool_, "U8": dtypes.uint8, "U16": dtypes.uint16, "U32": dtypes.uint32, "U64": dtypes.uint64,
     "I8": dtypes.int8, "I16": dtypes.int16, "I32": dtypes.int32, "I64": dtypes.int64, "F16": dtypes.float16,
-    "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64,
+    "BF16": dtypes.bfloat16, "F32": dtypes.float32, "F64": dtypes.float64, "C64": dtypes.complex64,
+    "F8_E4M3": dtypes.float8_e4m3fn, "F8_E5M2": dtypes.float8_e5m2, "F8_E4M3FNUZ": dtypes.float8_e4m3fnuz,
+    "F8_E5M2FNUZ": dtypes.float8_e5m2fnuz,
 }  # fmt: skip
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _KEY = "pappus"
@@ -107,7 +109,9 @@ class _Packer:
 
     def _store(self, array: Any, path: tuple[str, ...]) -> str:
         if dtypes.from_numpy_dtype(array.dtype) not in _CODES:
-            raise DTypeError(f"save: {_at(path)} has type {array.dtype}, which safetensors does not have")
+            found = dtypes.from_numpy_dtype(array.dtype)
+            way = "pappus.view_as_real(x)" if found.is_complex else "x.to(pappus.int8)"
+            raise DTypeError(f"save: {_at(path)} has type {found}, which safetensors does not have; save {way}")
         identity: Any = id(array)
         if array.size:
             identity = (array.__array_interface__["data"][0], array.shape, array.strides, array.dtype)

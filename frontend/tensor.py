@@ -10,6 +10,7 @@ import numpy as np
 from . import dtypes
 from .dtypes import DType, from_numpy_dtype
 from .errors import ArgumentError, AutogradError, DTypeError, UnsupportedError
+from .memory_format import is_laid_out
 from .symbolic import SymbolicArray
 from .tape import HookHandle, Node, Storage, caller, history_of, state
 
@@ -230,7 +231,7 @@ class Tensor:
         """Whether this tensor has a shape and a type but no numbers: it is being captured."""
         return isinstance(self._data, SymbolicArray)
 
-    is_cuda = is_sparse = is_quantized = is_complex_ = is_nested = is_meta = False
+    is_cuda = is_sparse = is_quantized = is_nested = is_meta = False
     layout = "strided"
 
     @property
@@ -276,8 +277,8 @@ class Tensor:
         return int(first - start) // int(array.itemsize)
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
-        """Whether the elements lie in memory in row-major order without gaps."""
-        return self.is_symbolic or bool(self._data.flags.c_contiguous)
+        """Whether the elements lie in memory in row-major order (or that of `memory_format`) without gaps."""
+        return self.is_symbolic or is_laid_out(self._data, memory_format)
 
     def data_ptr(self) -> int:
         """The address of the first element."""
@@ -288,7 +289,11 @@ class Tensor:
         return self.dtype.is_floating_point
 
     def is_complex(self) -> bool:
-        """Always false."""
+        """Whether the elements are complex numbers."""
+        return self.dtype.is_complex
+
+    def is_conj(self) -> bool:
+        """Always false: `conj()` computes its result at once."""
         return False
 
     def is_signed(self) -> bool:
@@ -334,7 +339,12 @@ class Tensor:
                 "numpy() on a tensor that requires grad: the gradient would not see what numpy does; "
                 "use tensor.detach().numpy()"
             )
-        return self.__array_data("numpy()")
+        return self.__values("numpy()")
+
+    def __values(self, what: str) -> Any:
+        """The array, as numbers also where its type only stores them."""
+        array, dtype = self.__array_data(what), self.dtype
+        return array.view(dtype.values) if dtype.is_storage else array
 
     def item(self) -> Any:
         """The only element as a Python number. Raises ArgumentError unless there is exactly one."""
@@ -346,16 +356,21 @@ class Tensor:
                 f"item() needs a tensor with exactly one element, got shape {list(array.shape)}; reduce it first "
                 "(e.g. .sum() or .mean()), index one element, or use .tolist()"
             )
-        found = array.reshape(-1)[0]
+        found = array.reshape(-1).view(self.dtype.values)[0]
+        if self.dtype.is_storage:
+            return float(found) if self.dtype.is_floating_point else int(found)
         return float(found) if self.dtype.is_floating_point else found.item()
 
     def tolist(self) -> Any:
         """The elements as nested Python lists (a number for a 0-d tensor)."""
         array = self.__array_data("tolist()")
-        return (array.astype(np.float32) if array.dtype == dtypes.bfloat16.numpy else array).tolist()
+        dtype = self.dtype
+        if dtype.values.kind == "V" or dtype.is_storage:  # types of ml_dtypes, whose elements are not Python numbers
+            array = array.view(dtype.values).astype(np.float32 if dtype.is_floating_point else np.int8)
+        return array.tolist()
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        array = self.numpy() if self._requires_grad else self.__array_data("__array__")
+        array = self.numpy() if self._requires_grad else self.__values("__array__")
         if dtype is not None and array.dtype != dtype:
             return array.astype(dtype)
         return array.copy() if copy else array
@@ -367,7 +382,12 @@ class Tensor:
         if array.size != 1:
             hint = " Use .any() or .all()." if what == "bool()" else " Reduce it or index one element first."
             raise ArgumentError(f"{what} of a tensor of shape {list(array.shape)} is ambiguous.{hint}")
-        return array.reshape(-1)[0]
+        if self.dtype.is_complex and what in ("int()", "float()") and array.reshape(-1)[0].imag:
+            raise DTypeError(f"{what} of the complex number {self.item()}; take .real, .imag or .abs() first")
+        if self.dtype.is_storage:
+            return self.item()
+        found = array.reshape(-1)[0]
+        return found.real if what in ("int()", "float()") else found
 
     def __bool__(self) -> bool:
         return bool(self.__one("bool()"))
@@ -378,8 +398,11 @@ class Tensor:
     def __float__(self) -> float:
         return float(self.__one("float()"))
 
+    def __complex__(self) -> complex:
+        return complex(self.__one("complex()"))
+
     def __index__(self) -> int:
-        if self.dtype.is_floating_point:
+        if self.dtype.category > 1:
             raise DTypeError(
                 f"only an integer tensor can be an index, this one is {self.dtype}; use int(t) or t.long()"
             )
@@ -402,9 +425,9 @@ class Tensor:
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        if value and not self.dtype.is_floating_point:
+        if value and not self.dtype.differentiable:
             raise DTypeError(
-                f"only floating-point tensors can require gradients, this one is {self.dtype}; use .float()"
+                f"only floating-point and complex tensors can require gradients, this one is {self.dtype}; use .float()"
             )
         if value and self._storage is not None:
             self._storage.version  # noqa: B018 - one of inference mode refuses

@@ -93,7 +93,7 @@ def _reflected(front: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _operand(other: Any) -> bool:
-    return isinstance(other, (Tensor, bool, int, float, np.number, np.bool_)) or hasattr(other, "bounds")
+    return isinstance(other, (Tensor, bool, int, float, complex, np.number, np.bool_)) or hasattr(other, "bounds")
 
 
 def _binary(front: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,7 +195,9 @@ def install() -> None:
             setattr(Tensor, f"__i{dunder}__", _inplace_operator(OPS[name], f"__i{dunder}__"))
     for dunder, name in _COMPARE.items():
         setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(OPS[name].front)))  # type: ignore[arg-type]
-    for name, value in {**tensor_memory.METHODS, **_EXTRA}.items():
+    from .ops.interchange import PROTOCOLS
+
+    for name, value in {**tensor_memory.METHODS, **_EXTRA, **PROTOCOLS}.items():
         setattr(Tensor, name, value)
     for name in _INPLACE_TOO:
         if name + "_" not in Tensor.__dict__:
@@ -245,9 +247,12 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
                 raise ArgumentError(f"device {item!r} is not available; this build computes on 'cpu'")
         else:
             dtype = as_dtype(item)
-    if dtype is None or dtype is self.dtype:
-        return _ops().clone(self) if copy else self
-    return _ops().to_dtype(self, dtype)  # type: ignore[no-any-return]
+    memory_format = kwargs.pop("memory_format", None)
+    if dtype is not None and dtype is not self.dtype:
+        self, copy = _ops().to_dtype(self, dtype), False
+    elif copy:
+        return _ops().clone(self, memory_format=memory_format)  # type: ignore[no-any-return]
+    return _contiguous(self, memory_format) if memory_format in ("channels_last", "channels_last_3d") else self
 
 
 def _caster(dtype: DType) -> Callable[..., Tensor]:
@@ -310,8 +315,8 @@ def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = Non
 
 
 def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
-    """The tensor itself if its elements lie in row-major order, else a copy that does."""
-    return self if self.is_contiguous() else _ops().clone(self)
+    """The tensor itself if its elements lie in the order of `memory_format` (row-major), else a copy that does."""
+    return self if self.is_contiguous(memory_format) else _ops().clone(self, memory_format=memory_format)
 
 
 def _transposed(self: Tensor) -> Tensor:
@@ -341,10 +346,29 @@ def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tenso
     )
 
 
+def _adjoint(self: Tensor) -> Tensor:
+    """The last two dimensions exchanged, the elements conjugated."""
+    return _ops().adjoint(self)  # type: ignore[no-any-return]
+
+
+def _part(name: str) -> property:
+    def read(self: Tensor) -> Tensor:
+        return getattr(_ops(), name)(self)  # type: ignore[no-any-return]
+
+    def write(self: Tensor, value: Any) -> None:
+        _copy_(read(self), value)
+
+    return property(read, write, doc=f"The {'real' if name == 'real' else 'imaginary'} parts, in the same memory.")
+
+
 def _view(self: Tensor, *shape: Any) -> Tensor:
-    """The same elements under another shape; one size may be -1. The memory is shared."""
-    if len(shape) == 1 and isinstance(shape[0], (list, tuple)):
-        shape = tuple(shape[0])
+    """The same elements under another shape (one size may be -1), or, given a type, the same bytes as that type. The
+    memory is shared."""
+    if len(shape) == 1 and not isinstance(shape[0], int):
+        if isinstance(shape[0], (DType, type, str)):
+            return _ops().view_as_type(self, as_dtype(shape[0]))  # type: ignore[no-any-return]
+        if isinstance(shape[0], (list, tuple)):
+            shape = tuple(shape[0])
     return _ops().view(self, shape)  # type: ignore[no-any-return]
 
 
@@ -370,6 +394,8 @@ _EXTRA: dict[str, Any] = {
     "char": _caster(dtypes.int8),
     "byte": _caster(dtypes.uint8),
     "bool": _caster(dtypes.bool_),
+    "cfloat": _caster(dtypes.complex64),
+    "cdouble": _caster(dtypes.complex128),
     "type_as": lambda self, other: _to(self, other.dtype),
     "copy_": _copy_,
     "fill_": _fill_,
@@ -382,6 +408,8 @@ _EXTRA: dict[str, Any] = {
     "new_tensor": _new_tensor,
     "T": property(_transposed),
     "mT": property(_matrix_transposed),
-    "mH": property(_matrix_transposed),
-    "H": property(_matrix_transposed),
+    "mH": property(_adjoint),
+    "H": property(_adjoint),
+    "real": _part("real"),
+    "imag": _part("imag"),
 }

@@ -127,6 +127,9 @@ def lower(
         raise ArgumentError("lower: there is no method to lower")
     graphs = {name: ep.graph.copy() for name, ep in methods.items()}
     states = _share_states(graphs)
+    foreign = [problem for graph in graphs.values() for problem in _foreign_types(fold_constants(graph))]
+    if foreign:
+        raise UnsupportedOperators(list(dict.fromkeys(foreign)))
     for name, graph in graphs.items():
         graph.name = name
         for pass_name, run in PASSES:
@@ -198,6 +201,18 @@ def _order(graph: Graph, units: list[Unit]) -> list[Unit]:
     """State writes last, so that they come after every read of the old value."""
     writes = [u for u in units if u.node is not None and u.node.op == "state_write"]
     return [u for u in units if u not in writes] + writes
+
+
+def _foreign_types(graph: Graph) -> list[str]:
+    """Calls on types that the runtime lacks; constants may have them where only other constants are made of them."""
+    found = []
+    for node in graph.nodes:
+        for value in (*node.inputs, *node.outputs):
+            if value.dtype.is_complex or value.dtype.is_storage:
+                way = "compute on real and imaginary parts (x.real, x.imag)" if value.dtype.is_complex else "convert it"
+                found.append(_describe(node, f"the runtime has no {value.dtype.name}; {way} before export"))
+                break
+    return found
 
 
 def _problems(units: Sequence[Unit]) -> list[str]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, float_of, get_default_dtype, result_type
+from ..dtypes import DType, float_of, get_default_dtype, result_type, stores_only
 from ..dtypes import from_numpy_dtype as dtype_of
-from ..errors import DimError, ShapeError
+from ..errors import DimError, DTypeError, ShapeError
 from ..opdef import Spec
 from ..symbolic import SymInt, same_size, sym_eq
 
@@ -111,6 +111,16 @@ def same_float(spec: Any, *others: Any, **attrs: Any) -> Spec:
 
 
 # -- kernels ------------------------------------------------------------------------------------
+
+
+def ordered(name: str, tensor: Any) -> Any:
+    """The array of a tensor whose elements are to be compared by size. Raises DTypeError for types without an order."""
+    dtype = tensor.dtype
+    if dtype.is_complex:
+        raise DTypeError(f"{name} of {dtype}: complex numbers have no order; use x.real, x.imag or x.abs()")
+    if dtype.is_storage:
+        raise DTypeError(f"{name} of {dtype}: {stores_only(dtype)}")
+    return tensor.detach().numpy()
 
 
 def as_float(array: Any) -> Any:

@@ -228,6 +228,7 @@ convolution = operator(
     """,
     shape=_convolution_shape,
     eager=_convolution_eager,
+    complex="holomorphic",
     vjp=_convolution_vjp,
     samples=_convolution_samples,
 )
@@ -293,6 +294,7 @@ convolution_weight_grad = operator(
     """,
     shape=_weight_grad_shape,
     eager=_weight_grad_eager,
+    complex="own",
     vjp=_weight_grad_vjp,
     samples=_weight_grad_samples,
 )

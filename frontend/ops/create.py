@@ -11,22 +11,32 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import DType, as_dtype, get_default_dtype
-from ..errors import ArgumentError
+from ..errors import ArgumentError, DTypeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import SymInt
 from ..tensor import Tensor
 from ._names import function
+from .pointwise import to_dtype
 
 
 def _full_dtype(value: Any, dtype: DType | None) -> DType:
     return dtype or dtypes.of_value(value)
 
 
+def _full_kernel(xp: Any, size: Any, fill_value: Any, dtype: Any) -> Any:
+    found = _full_dtype(fill_value, dtype)
+    if isinstance(fill_value, complex) and not found.is_complex:
+        raise DTypeError(f"the complex number {fill_value} is not a value of {found}")
+    if found.is_storage:
+        return np.full(size, to_dtype(Tensor._from_data(np.asarray(fill_value)), found)._data)
+    return np.full(size, fill_value, found.numpy)
+
+
 _full = operator(
     "full(int[] size, Scalar fill_value, *, dtype? dtype=None) -> Tensor", "A tensor filled with one number.",
     shape=lambda size, fill_value, dtype=None: Spec(tuple(size), _full_dtype(fill_value, dtype)),
-    eager=lambda xp, size, fill_value, dtype: np.full(size, fill_value, _full_dtype(fill_value, dtype).numpy),
-    check=False, differentiable=False, samples=lambda: [Sample(((2, 3), 1.5)), Sample(((2,), 7))],
+    eager=_full_kernel, check=False, differentiable=False, complex="own", storage=True,
+    samples=lambda: [Sample(((2, 3), 1.5)), Sample(((2,), 7))],
 )  # fmt: skip
 
 
@@ -158,20 +168,30 @@ def arange(
     return _finish(_arange(start, end, step, dtype=dtype), requires_grad)
 
 
+def _number(value: Any) -> Any:
+    """A float, or a complex number where it is one, from a number or a 0-d tensor."""
+    value = value.item() if hasattr(value, "item") else value
+    return value if isinstance(value, complex) else float(value)
+
+
+def _converted_to(dtype: Any, array: Any) -> Any:
+    """A tensor of `array`, in the default floating-point or complex type unless given."""
+    usual = dtypes.default_complex() if array.dtype.kind == "c" else get_default_dtype()
+    return to_dtype(Tensor._from_data(array), as_dtype(dtype or usual))
+
+
 @function()
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Any:
     """`steps` evenly spaced numbers from `start` to `end`, both included."""
-    data = np.linspace(float(start), float(end), int(steps)).astype(as_dtype(dtype or get_default_dtype()).numpy)
-    return _finish(Tensor._from_data(data), requires_grad)
+    return _finish(_converted_to(dtype, np.linspace(_number(start), _number(end), int(steps))), requires_grad)
 
 
 @function()
 def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None) -> Any:
     """`base` to the power of `steps` evenly spaced numbers from `start` to `end`."""
-    data = np.logspace(float(start), float(end), int(steps), base=base)
-    return Tensor._from_data(data.astype(as_dtype(dtype or get_default_dtype()).numpy))
+    return _converted_to(dtype, np.logspace(_number(start), _number(end), int(steps), base=base))
 
 
 @function()
@@ -188,28 +208,37 @@ def eye(n: Any, m: Any = None, *, dtype: Any = None, requires_grad: bool = False
 def _array(data: Any, dtype: DType | None) -> Any:
     """A fresh array of `data`, with PyTorch's choice of type: floats take the default one, integers int64."""
     if isinstance(data, Tensor):
-        return data.detach().numpy().astype((dtype or data.dtype).numpy)
+        return np.array(_converted(data.detach()._data, dtype))
     if isinstance(data, (np.ndarray, np.generic)):
-        array = np.array(data)
-        if dtype is None:
-            dtypes.from_numpy_dtype(array.dtype)
-            return array
-        return array.astype(dtype.numpy)
+        return _converted(np.array(data), dtype)
     if isinstance(data, (list, tuple)) and _has_tensor(data):
         data = _plain(data)
     try:
         array = np.asarray(data)
     except ValueError as error:
         raise ArgumentError(f"tensor(): the nested lists are ragged ({error}); rows must have equal lengths") from None
-    if array.dtype == object or array.dtype.kind not in "biufV":
+    if array.dtype == object or array.dtype.kind not in "biufcV":
         raise ArgumentError(
             f"tensor(): cannot make a tensor from {type(data).__name__} with elements of type {array.dtype}"
         )
     if dtype is None and array.dtype.kind == "f" and not isinstance(data, np.ndarray):
         dtype = get_default_dtype()
+    if dtype is None and array.dtype.kind == "c":
+        dtype = dtypes.default_complex()
     if array.size == 0 and array.dtype.kind == "f":
         dtype = dtype or get_default_dtype()
+    if dtype is not None and array.dtype.kind == "c" and not dtype.is_complex:
+        raise DTypeError(f"tensor(): complex numbers are not values of {dtype}; take their .real, or .imag, first")
+    if dtype is not None and dtype.is_storage:
+        return _converted(array, dtype)
     return np.array(array, dtype=None if dtype is None else dtype.numpy)
+
+
+def _converted(array: Any, dtype: DType | None) -> Any:
+    """`array` as one that can be held, with its elements converted. Raises DTypeError for types Pappus lacks."""
+    found = dtypes.from_numpy_dtype(array.dtype)
+    array = array.view(found.numpy) if found.is_storage else array
+    return array if dtype is None else to_dtype(Tensor._from_data(array), dtype)._data
 
 
 def _has_tensor(data: Sequence[Any]) -> bool:
@@ -261,8 +290,8 @@ def from_numpy(array: Any) -> Any:
         raise ArgumentError(f"from_numpy expects a numpy array, got {type(array).__name__}; use pappus.tensor(...)")
     if array.dtype.byteorder == ">":
         array = array.astype(array.dtype.newbyteorder("="))
-    dtypes.from_numpy_dtype(array.dtype)
-    return Tensor._from_data(np.asarray(array))
+    found = dtypes.from_numpy_dtype(array.dtype)
+    return Tensor._from_data(np.asarray(array).view(found.numpy) if found.is_storage else np.asarray(array))
 
 
 @function()

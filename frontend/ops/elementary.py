@@ -79,7 +79,7 @@ atanh = _float_unary(
 )  # fmt: skip
 erfc = _float_unary(
     "erfc", erfc_array, lambda g, _out, x: g * (exp(-(x * x)) * (-2 / math.sqrt(math.pi))),
-    "1 - erf(x), accurate where erf(x) is near 1.", decompose=lambda x: 1 - erf(x),
+    "1 - erf(x), accurate where erf(x) is near 1.", decompose=lambda x: 1 - erf(x), complex=None,
 )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _erfinv(x: Any) -> Any:
 erfinv = _float_unary(
     "erfinv", erfinv_array, lambda g, out, _x: g * (exp(out * out) * (math.sqrt(math.pi) / 2)),
     "The number whose error function is x.", -0.9, 0.9, decompose=_erfinv,
-    tags=("inplace",),
+    tags=("inplace",), complex=None,
 )  # fmt: skip
 
 
@@ -122,6 +122,7 @@ sinc = operator(
     tags=("inplace",),
     eager=in_float32(lambda xp, x: np.sinc(as_float(x)).astype(as_float(x).dtype)),
     check=False,
+    complex="own",
     samples=lambda: [Sample((floats(2, 3),))],
 )
 frac = operator(

@@ -15,7 +15,7 @@ from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints
-from ._shapes import broadcast, wrap_dim
+from ._shapes import broadcast, ordered, wrap_dim
 from .create import arange, zeros
 from .pointwise import eq, to_dtype, where
 from .reduce import ValuesIndices
@@ -178,6 +178,7 @@ _scatter_add: Callable[..., Any] = operator(
     shape=_scatter_spec,
     eager=_scatter_kernel(True),
     tags=("index",),
+    storage=False,
     vjp=lambda g, _out, _x, index, _src, dim: (g, None, _source_grad(g, index, _src, dim)),
     samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), floats(2, 4, seed=3), 0))],
 )
@@ -436,6 +437,7 @@ nonzero = operator(
     eager=lambda xp, x: np.argwhere(x),
     differentiable=False,
     tags=("index", "dynamic"),
+    storage=False,
     samples=lambda: [Sample((ints(2, 3, high=2),))],
 )
 
@@ -476,7 +478,7 @@ def _sorted_vjp(g: Any, out: Any, _x: Any, dim: Any, **attrs: Any) -> Any:
 _sort = operator(
     "sort(Tensor self, int dim=-1, bool descending=False, bool stable=False) -> (Tensor values, Tensor indices)",
     "The elements in order along a dimension, and where each was. Always stable.",
-    shape=_sort_shape, eager=_sort_kernel, vjp=_sorted_vjp, tags=("index",),
+    shape=_sort_shape, eager=_sort_kernel, vjp=_sorted_vjp, tags=("index",), complex=None, storage=False,
     samples=lambda: [Sample((floats(2, 4),)), Sample((floats(3, 2), 0, True))],
 )  # fmt: skip
 
@@ -518,7 +520,8 @@ def _topk_kernel(xp: Any, x: Any, k: Any, dim: Any, largest: Any, sorted: Any) -
 _topk_op = operator(
     "topk(Tensor self, int k, int dim=-1, bool largest=True, bool sorted=True) -> (Tensor values, Tensor indices)",
     "The k largest (or smallest) elements along a dimension in order, and where each was.",
-    shape=_topk_shape, eager=_topk_kernel, decompose=_topk, vjp=_sorted_vjp, tags=("index",),
+    shape=_topk_shape, eager=_topk_kernel, decompose=_topk, vjp=_sorted_vjp, tags=("index",), complex=None,
+    storage=False,
     samples=lambda: [Sample((floats(2, 5), 3)), Sample((floats(5, 2), 2, 0, False))],
 )  # fmt: skip
 
@@ -549,7 +552,7 @@ def unique(
     self: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: Any = None
 ) -> Any:
     """The distinct elements in order, and on request where each element went and how often each occurs."""
-    found = np.unique(self.detach().numpy(), return_inverse=True, return_counts=True, axis=dim)
+    found = np.unique(ordered("unique", self), return_inverse=True, return_counts=True, axis=dim)
     parts = [Tensor._from_data(np.asarray(found[0]))]
     if return_inverse:
         parts.append(Tensor._from_data(found[1].reshape(self.shape if dim is None else -1)))

@@ -82,7 +82,7 @@ def _matmul_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
 matmul = operator(
     "matmul(Tensor self, Tensor other) -> Tensor",
     "The matrix product of the last two dimensions; leading ones broadcast, 1-d operands are rows or columns.",
-    shape=_matmul_shape, eager=_matmul_kernel, vjp=_matmul_vjp, tags=("contraction",),
+    shape=_matmul_shape, eager=_matmul_kernel, vjp=_matmul_vjp, tags=("contraction",), complex="holomorphic",
     samples=lambda: [
         Sample((floats(2, 3), floats(3, 4, seed=2))), Sample((floats(2, 2, 3), floats(3, 4, seed=2))),
         Sample((floats(2, 1, 2, 3), floats(3, 3, 2, seed=2))), Sample((floats(3), floats(3, seed=2))),
@@ -200,6 +200,7 @@ linear = operator(
     vjp=_linear_vjp,
     decompose=_linear,
     tags=("contraction",),
+    complex="holomorphic",
     samples=lambda: [
         Sample((floats(2, 3), floats(4, 3, seed=2), floats(4, seed=3))),
         Sample((floats(2, 2, 3), floats(4, 3, seed=2))),

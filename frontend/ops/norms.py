@@ -11,6 +11,7 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor
 from ._names import function
 from ._shapes import broadcast, wrap_dim, wrap_dims
+from .complex_numbers import squared
 from .create import zeros
 from .linalg import linalg_inv, linalg_svdvals, need_matrix
 from .linalg_functions import linalg
@@ -38,16 +39,16 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
     5.0
     """
     x = x if dtype is None else to_dtype(x, dtype)
-    if not x.dtype.is_floating_point:
-        raise DTypeError(f"linalg.vector_norm of {x.dtype}: only floating-point tensors; use x.float()")
+    if x.dtype.category < 2:
+        raise DTypeError(f"linalg.vector_norm of {x.dtype}: only floating-point and complex tensors; use x.float()")
     if not isinstance(ord, (int, float)):
         raise ArgumentError(f"linalg.vector_norm: ord must be a number, got {ord!r}")
     dim = (dim,) if isinstance(dim, int) else dim
     if ord == 2:
-        return _safe_power(sum(x * x, dim, keepdim), 0.5)
-    if ord == 0:
-        return sum(to_dtype(ne(x, 0), x.dtype), dim, keepdim) + sum(x * 0, dim, keepdim)
+        return _safe_power(sum(squared(x), dim, keepdim), 0.5)
     size = absolute(x)
+    if ord == 0:
+        return sum(to_dtype(ne(size, 0), size.dtype), dim, keepdim) + sum(size * 0, dim, keepdim)
     if ord == 1:
         return sum(size, dim, keepdim)
     if math.isinf(ord):
@@ -78,8 +79,8 @@ def _two(name: str, dim: Any, rank: int) -> tuple[int, int]:
 def matrix_norm(A: Any, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, *, dtype: Any = None) -> Any:
     """A norm of matrices: "fro", "nuc" (sum of singular values), 2 and -2 (extreme ones), 1, -1, inf, -inf (sums)."""
     A = A if dtype is None else to_dtype(A, dtype)
-    if not A.dtype.is_floating_point:
-        raise DTypeError(f"linalg.matrix_norm of {A.dtype}: only floating-point tensors; use x.float()")
+    if A.dtype.category < 2:
+        raise DTypeError(f"linalg.matrix_norm of {A.dtype}: only floating-point and complex tensors; use x.float()")
     rank = len(A.shape)
     if rank < 2:
         raise ShapeError(f"linalg.matrix_norm: expected at least 2 dimensions, got shape {list(A.shape)}")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..dtypes import DType
 from ..erf import erf_array
 from ..errors import ArgumentError, DTypeError
 from ..native import pointwise as native_pointwise
@@ -28,6 +27,7 @@ from ._shapes import (
     same,
     same_float,
 )  # fmt: skip
+from .cast import to_dtype as to_dtype
 
 TAGS = ("pointwise", "inplace")
 
@@ -48,7 +48,7 @@ def _float_unary(
     high: float = 2.0,
     **more: Any,
 ) -> Callable[..., Any]:
-    """An elementary function: integers become floating point."""
+    """An elementary function: integers become floating point. Most have a derivative on complex numbers too."""
 
     @in_float32
     def eager(xp: Any, x: Any) -> Any:
@@ -57,6 +57,7 @@ def _float_unary(
     more.setdefault("tags", TAGS)
     if isinstance(kernel, np.ufunc):
         more["ufunc"] = kernel
+    more.setdefault("complex", "holomorphic")
     return operator(
         f"{name}(Tensor self) -> Tensor", doc, shape=same_float, eager=eager, vjp=vjp, check=False,
         samples=_unary_samples(low, high), **more,
@@ -97,9 +98,22 @@ def _neg_kernel(x: Any) -> Any:
 
 neg = _unary(
     "neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x"),
-    ufunc=np.negative,
+    ufunc=np.negative, complex="own",
 )  # fmt: skip
-abs = _unary("abs", np.absolute, lambda g, _out, x: g * sign(x), "Absolute values.", 0.5, 2.0, ufunc=np.absolute)
+
+
+def _abs_vjp(g: Any, _out: Any, x: Any) -> Any:
+    if not x.dtype.is_complex:
+        return g * sign(x)
+    from .complex_numbers import sgn
+
+    return sgn(x) * g
+
+
+abs = _unary(
+    "abs", np.absolute, _abs_vjp, "Absolute values; of complex numbers, which give real ones, their distance from 0.",
+    0.5, 2.0, shape=lambda x: Spec(tuple(x.shape), x.dtype.to_real()), complex="own", ufunc=np.absolute,
+)  # fmt: skip
 
 
 def _sign_kernel(x: Any) -> Any:
@@ -181,7 +195,8 @@ def _erf_kernel(x: Any) -> Any:
 
 
 erf = _float_unary(
-    "erf", _erf_kernel, lambda g, _out, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))), "The error function."
+    "erf", _erf_kernel, lambda g, _out, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))), "The error function.",
+    complex=None,
 )
 
 
@@ -207,16 +222,17 @@ def _float_test(ufunc: Any) -> Callable[[Any], Any]:
     return lambda x: np.zeros(x.shape, bool) if x.dtype.kind in "iub" else ufunc(x)
 
 
-isnan = _predicate("isnan", _float_test(np.isnan), "True where an element is not a number.")
-isinf = _predicate("isinf", _float_test(np.isinf), "True where an element is plus or minus infinity.",
+isnan = _predicate("isnan", _float_test(np.isnan), "True where an element is not a number.", complex="own")
+isinf = _predicate("isinf", _float_test(np.isinf), "True where an element is plus or minus infinity.", complex="own",
                    decompose=lambda x: abs(x) == math.inf)  # fmt: skip
 isfinite = _predicate(
     "isfinite",
     lambda x: np.ones(x.shape, bool) if x.dtype.kind in "iub" else np.isfinite(x),
     "True where an element is neither infinite nor nan.",
     decompose=lambda x: abs(x) < math.inf,
+    complex="own",
 )
-logical_not = _predicate("logical_not", np.logical_not, "True where an element is zero.")
+logical_not = _predicate("logical_not", np.logical_not, "True where an element is zero.", complex="own")
 
 
 def _integral(name: str) -> Callable[..., Spec]:
@@ -280,7 +296,7 @@ def _binary(
     )  # fmt: skip
 
 
-_add = _binary("add", np.add, lambda g, _out, _a, _b: (g, g), "a + b.")
+_add = _binary("add", np.add, lambda g, _out, _a, _b: (g, g), "a + b.", complex="own")
 
 
 def _sub_kernel(xp: Any, a: Any, b: Any) -> Any:
@@ -298,7 +314,7 @@ def _sub_shape(a: Any, b: Any) -> Spec:
 _sub_plain = _binary_kernel(np.subtract)
 _sub = _binary(
     "sub", np.subtract, lambda g, _out, _a, _b: (g, -g if _b.requires_grad else None), "a - b.", shape=_sub_shape,
-    eager=_sub_kernel,
+    eager=_sub_kernel, complex="own",
 )  # fmt: skip
 
 
@@ -306,7 +322,7 @@ def _mul_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
     return (mul(g, b) if a.requires_grad else None), (mul(g, a) if b.requires_grad else None)
 
 
-mul = _binary("mul", np.multiply, _mul_vjp, "a * b.")
+mul = _binary("mul", np.multiply, _mul_vjp, "a * b.", complex="holomorphic")
 
 
 def _div_kernel(xp: Any, a: Any, b: Any) -> Any:
@@ -321,15 +337,15 @@ def _div_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
 
 _div = _binary(
     "div", np.true_divide, _div_vjp, "a / b; integers give floating point.", 0.5, 2.0, shape=pointwise_float,
-    eager=_div_kernel,
+    eager=_div_kernel, complex="holomorphic",
 )  # fmt: skip
 
 
 def _pow_kernel(xp: Any, a: Any, b: Any) -> Any:
     if a.dtype != b.dtype:
         a, b = promote_arrays(a, b)
-    if b.ndim == 0 and a.dtype.kind in "fV":
-        exponent = float(b)
+    if b.ndim == 0 and a.dtype.kind in "fVc":
+        exponent = b.item() if a.dtype.kind == "c" else float(b)
         if exponent == 2.0:
             return a * a
         if exponent == 3.0:
@@ -350,11 +366,14 @@ def _pow_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
         else:
             ga = g * where(b == 0, 0.0, b * pow(a, b - 1))
     if b.requires_grad:
-        gb = g * where(logical_and(a == 0, b >= 0), 0.0, out * log(a))
+        growing = (b.real if b.dtype.is_complex else b) >= 0
+        gb = g * where(logical_and(a == 0, growing), 0.0, out * log(a))
     return ga, gb
 
 
-pow = _binary("pow", None, _pow_vjp, "a to the power of b.", 0.5, 2.0, eager=_pow_kernel)
+pow = _binary(
+    "pow", None, _pow_vjp, "a to the power of b.", 0.5, 2.0, eager=_pow_kernel, complex="holomorphic"
+)  # fmt: skip
 
 
 def _extremum_vjp(before: Callable[..., Any]) -> Callable[..., Any]:
@@ -404,15 +423,16 @@ def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]
     )
 
 
-eq = _compare("eq", np.equal, "a == b, element by element.")
+eq = _compare("eq", np.equal, "a == b, element by element.", complex="own")
 lt: Callable[..., Any] = _compare("lt", np.less, "a < b, element by element.")
 le = _compare("le", np.less_equal, "a <= b, element by element.")
-ne = _compare("ne", np.not_equal, "a != b, element by element.", decompose=lambda a, b: logical_not(eq(a, b)))
+ne = _compare("ne", np.not_equal, "a != b, element by element.", complex="own",
+              decompose=lambda a, b: logical_not(eq(a, b)))  # fmt: skip
 gt = _compare("gt", np.greater, "a > b, element by element.", decompose=lambda a, b: lt(b, a))
 ge = _compare("ge", np.greater_equal, "a >= b, element by element.", decompose=lambda a, b: le(b, a))
-logical_and = _compare("logical_and", np.logical_and, "True where both are nonzero.")
-logical_or = _compare("logical_or", np.logical_or, "True where either is nonzero.")
-logical_xor = _compare("logical_xor", np.logical_xor, "True where exactly one is nonzero.",
+logical_and = _compare("logical_and", np.logical_and, "True where both are nonzero.", complex="own")
+logical_or = _compare("logical_or", np.logical_or, "True where either is nonzero.", complex="own")
+logical_xor = _compare("logical_xor", np.logical_xor, "True where exactly one is nonzero.", complex="own",
                        decompose=lambda a, b: ne(ne(a, 0), ne(b, 0)))  # fmt: skip
 
 
@@ -472,6 +492,8 @@ where: Callable[..., Any] = operator(
     shape=_where_shape,
     eager=_where_kernel,
     check=False,
+    complex="own",
+    storage=True,
     vjp=lambda g, _out, condition, _a, _b: (
         None,
         where(condition, g, 0.0) if _a.requires_grad else None,
@@ -559,23 +581,6 @@ def clamp_min(self: Any, min: Any) -> Any:
 def clamp_max(self: Any, max: Any) -> Any:
     """Elements not above `max`."""
     return clamp(self, max=max)
-
-
-def _cast_kernel(xp: Any, x: Any, dtype: DType) -> Any:
-    target = dtype.numpy
-    if (target.kind == "V" and x.dtype.kind in "iub") or (x.dtype.kind == "V" and target.kind in "iu"):
-        return x.astype(np.float32).astype(target)
-    if x.dtype.kind == "f" and target.kind == "u":
-        return x.astype(np.int64).astype(target)
-    return x.astype(target)
-
-
-to_dtype = operator(
-    "to_dtype(Tensor self, dtype dtype) -> Tensor", "The elements converted to another type.",
-    shape=lambda x, dtype: Spec(tuple(x.shape), dtype), eager=_cast_kernel, check=False,
-    vjp=lambda g, _out, _x, dtype: (g,), tags=("pointwise",),
-    samples=lambda: [Sample((floats(2, 3), dtypes.float64)), Sample((ints(4), dtypes.float64))],
-)  # fmt: skip
 
 
 # -- composites -----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@ generator."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..tensor import Tensor
 from ._names import function
 from ._samples import floats
 from ._shapes import numel, same
+from .complex_numbers import view_as_complex
 from .create import sizes
 from .pointwise import lt, where
 
@@ -103,6 +105,15 @@ def _draw(generator: Generator | None, count: Any) -> tuple[int, int]:
     return (generator or default_generator).take(hint_of(count))
 
 
+def _filled(draw: Any, shape: Any, generator: Any, dtype: Any) -> Any:
+    """A tensor of random numbers; the parts of complex ones are drawn as pairs."""
+    found = as_dtype(dtype or get_default_dtype())
+    if not found.is_complex:
+        return draw(shape, *_draw(generator, numel(shape)), dtype=found)
+    pairs = (*shape, 2)
+    return view_as_complex(draw(pairs, *_draw(generator, numel(pairs)), dtype=found.to_real()))
+
+
 def _grad(out: Any, requires_grad: bool) -> Any:
     if requires_grad:
         out.requires_grad = True
@@ -111,21 +122,20 @@ def _grad(out: Any, requires_grad: bool) -> Any:
 
 @function()
 def rand(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
-    """Uniform numbers in [0, 1), of the given shape."""
-    shape = sizes(size)
-    return _grad(_rand(shape, *_draw(generator, numel(shape)), dtype=dtype), requires_grad)
+    """Uniform numbers in [0, 1), of the given shape; so are both parts of complex ones."""
+    return _grad(_filled(_rand, sizes(size), generator, dtype), requires_grad)
 
 
 @function()
 def randn(*size: Any, generator: Any = None, dtype: Any = None, requires_grad: bool = False, device: Any = None) -> Any:
-    """Standard normal numbers, of the given shape.
+    """Standard normal numbers, of the given shape; the parts of complex ones have a variance of 1/2 each.
 
     >>> import pappus as pp
     >>> pp.randn(2, 3).shape
     pappus.Size([2, 3])
     """
-    shape = sizes(size)
-    return _grad(_randn(shape, *_draw(generator, numel(shape)), dtype=dtype), requires_grad)
+    out = _filled(_randn, sizes(size), generator, dtype)
+    return _grad(out * math.sqrt(0.5) if out.dtype.is_complex else out, requires_grad)
 
 
 @function()

@@ -15,6 +15,7 @@ from ..tensor import Tensor
 from ._names import function
 from ._samples import floats
 from ._shapes import broadcast, wrap_dim
+from .complex_numbers import conj
 from .create import arange, full
 from .index import index_select
 from .pointwise import eq, mul, sub, to_dtype, where
@@ -300,7 +301,7 @@ def take(self: Any, index: Any) -> Any:
 
 @function(method=True)
 def adjoint(self: Any) -> Any:
-    """The last two dimensions exchanged."""
+    """The last two dimensions exchanged, and complex elements conjugated."""
     order = list(range(len(self.shape)))
     order[-2:] = order[:-3:-1]
-    return permute(self, tuple(order))
+    return conj(permute(self, tuple(order)))

@@ -18,6 +18,7 @@ from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints, masks
 from ._shapes import _F32, _F64, add_up, as_float, in_float32, numel, wrap_dim, wrap_dims
+from .complex_numbers import imag, real, squared
 from .pointwise import eq, exp, log, logical_not, maximum, ne, sqrt, to_dtype, where
 from .shape import expand, flip, permute, slice_, squeeze, view
 
@@ -49,7 +50,9 @@ def _dim_samples(**kwargs: Any) -> Callable[[], list[Sample]]:
 
 
 def _sum_dtype(dtype: DType, wanted: DType | None) -> DType:
-    return wanted or (dtype if dtype.is_floating_point else dtypes.int64)
+    if dtype.is_storage:
+        raise DTypeError(f"no sums of {dtype.name}: {dtypes.stores_only(dtype)}")
+    return wanted or (dtype if dtype.category > 1 else dtypes.int64)
 
 
 def _sum_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
@@ -72,6 +75,7 @@ sum = operator(
     eager=_sum_kernel,
     check=False,
     tags=("reduce",),
+    complex="own",
     samples=_dim_samples(),
     vjp=lambda g, _out, _x, dim, keepdim, dtype: (expand(restore(g, _x.shape, dim, keepdim), tuple(_x.shape)),),
 )
@@ -83,7 +87,7 @@ def _count(shape: Any, dim: Any) -> Any:
 
 def _mean_dtype(x: Any, dtype: Any) -> DType:
     found = dtype or x.dtype
-    if not found.is_floating_point:
+    if found.category < 2:
         raise DTypeError(
             f"mean of {x.dtype}: integers have no mean of their own type; use x.float().mean() or mean(dtype=...)"
         )
@@ -107,7 +111,7 @@ mean = operator(
     "mean(Tensor self, int[]? dim=None, bool keepdim=False, *, dtype? dtype=None) -> Tensor",
     "The mean of all elements, or along dimensions.",
     shape=lambda x, dim=None, keepdim=False, dtype=None: Spec(reduced(x.shape, dim, keepdim), _mean_dtype(x, dtype)),
-    eager=_mean_kernel, check=False, tags=("reduce",), samples=_dim_samples(),
+    eager=_mean_kernel, check=False, tags=("reduce",), complex="own", samples=_dim_samples(),
     decompose=lambda x, dim=None, keepdim=False, dtype=None: sum(x, dim, keepdim, dtype=dtype) / _count(x.shape, dim),
     vjp=lambda g, _out, _x, dim, keepdim, dtype: (
         expand(restore(g / _count(_x.shape, dim), _x.shape, dim, keepdim), tuple(_x.shape)),
@@ -163,6 +167,7 @@ prod = operator(
     vjp=_prod_vjp,
     check=False,
     tags=("reduce",),
+    complex="holomorphic",
     samples=_dim_samples(low=0.5),
 )
 
@@ -296,6 +301,7 @@ any = operator(
     check=False,
     eager=lambda xp, x, dim, keepdim: (x != 0).any(_axes(x, dim), keepdims=keepdim),
     differentiable=False,
+    complex="own",
     tags=("reduce",),
     samples=lambda: [Sample((masks(2, 3),)), Sample((masks(2, 3), (1,), True)), Sample((ints(3, high=2),))],
 )
@@ -306,6 +312,7 @@ all = operator(
     check=False,
     eager=lambda xp, x, dim, keepdim: (x != 0).all(_axes(x, dim), keepdims=keepdim),
     differentiable=False,
+    complex="own",
     tags=("reduce",),
     decompose=lambda x, dim=None, keepdim=False: logical_not(any(logical_not(x), dim, keepdim)),
     samples=lambda: [Sample((masks(2, 3),)), Sample((masks(2, 3), (1,), True)), Sample((ints(3, high=2),))],
@@ -381,6 +388,10 @@ def _correction(unbiased: Any, correction: Any) -> Any:
 def _moment(self: Any, dim: Any, unbiased: Any, correction: Any, keepdim: bool) -> Any:
     if isinstance(dim, bool):  # var(x, False)
         dim, unbiased = None, dim
+    if self.dtype.is_complex:  # squared distances in the plane
+        return _moment(real(self), dim, unbiased, correction, keepdim) + _moment(
+            imag(self), dim, unbiased, correction, keepdim
+        )
     return _var_op(self, dim, _correction(unbiased, correction), keepdim)
 
 
@@ -413,10 +424,10 @@ def std_mean(self: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = F
 
 
 def _logsumexp(x: Any, dim: Any, keepdim: Any = False) -> Any:
-    x = x if x.dtype.is_floating_point else to_dtype(x, get_default_dtype())
+    x = x if x.dtype.category > 1 else to_dtype(x, get_default_dtype())
     if _count(x.shape, dim) == 0:
         return log(sum(x, dim, keepdim))  # -inf
-    top = amax(x, dim, keepdim=True).detach()
+    top = amax(real(x), dim, keepdim=True).detach()
     top = where(eq(top.abs(), math.inf), 0.0, top)
     out = log(sum(exp(x - top), dim, keepdim=True)) + top
     return out if keepdim else view(out, reduced(x.shape, dim, False))
@@ -429,7 +440,7 @@ def _logsumexp_kernel(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
 @in_float32
 def _lse32(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
     axes = _axes(x, dim)
-    top = x.max(axes, keepdims=True, initial=-np.inf)
+    top = x.real.max(axes, keepdims=True, initial=-np.inf)
     top = np.where(np.isinf(top), 0, top).astype(x.dtype)
     out = np.log(np.exp(x - top).sum(axes, keepdims=True)) + top
     return out if keepdim else out.reshape(reduced(x.shape, dim, False))
@@ -441,6 +452,7 @@ logsumexp = operator(
     shape=lambda x, dim, keepdim=False: Spec(reduced(x.shape, dim, keepdim), float_of(x.dtype)),
     eager=_logsumexp_kernel,
     decompose=_logsumexp,
+    complex="holomorphic",
     tags=("reduce",),
     vjp=lambda g, out, x, dim, keepdim: (
         restore(g, x.shape, dim, keepdim) * exp(x - restore(out, x.shape, dim, keepdim)),
@@ -453,16 +465,16 @@ logsumexp = operator(
 def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
     """The p-norm (sum |x|^p)^(1/p) of all elements or along dimensions; "fro" is 2; inf, -inf and 0 are known."""
     x = self if dtype is None else to_dtype(self, dtype)
-    if not x.dtype.is_floating_point:
-        raise DTypeError(f"norm of {x.dtype}: only floating-point tensors; use x.float()")
+    if x.dtype.category < 2:
+        raise DTypeError(f"norm of {x.dtype}: only floating-point and complex tensors; use x.float()")
     if p in ("fro", 2, 2.0):
-        return sqrt(sum(x * x, dim, keepdim))
+        return sqrt(sum(squared(x), dim, keepdim))
     if p == math.inf:
         return amax(x.abs(), dim, keepdim)
     if p == -math.inf:
         return amin(x.abs(), dim, keepdim)
     if p == 0:
-        return sum(to_dtype(ne(x, 0), x.dtype), dim, keepdim)
+        return sum(to_dtype(ne(x, 0), x.dtype.to_real()), dim, keepdim)
     if p == 1:
         return sum(x.abs(), dim, keepdim)
     if p == "nuc":
@@ -499,6 +511,7 @@ cumsum: Callable[..., Any] = operator(
     shape=_scan_shape,
     eager=_scan_kernel(np.add),
     tags=("scan",),
+    complex="own",
     vjp=lambda g, _out, _x, dim, dtype: (flip(cumsum(flip(g, (dim,)), dim), (dim,)) if len(_x.shape) else g,),
     samples=lambda: [Sample((floats(2, 3), 1)), Sample((floats(3), 0)), Sample((ints(3), 0))],
 )
@@ -530,6 +543,7 @@ cumprod = operator(
     shape=_scan_shape,
     eager=_scan_kernel(np.multiply),
     vjp=_cumprod_vjp,
+    complex="holomorphic",
     tags=("scan",),
     samples=lambda: [Sample((floats(2, 3), 1)), Sample((floats(3), 0))],
 )

@@ -61,7 +61,7 @@ def _prod_vjp(g: Any, _out: Any, x: Any, index: Any, src: Any, dim: int) -> Any:
 scatter_prod = operator(
     "scatter_prod(Tensor self, Tensor index, Tensor src, int dim) -> Tensor",
     "self multiplied by src at positions along a dimension.", shape=_scatter_spec, eager=_at_kernel(np.multiply),
-    vjp=_prod_vjp, tags=("index",),
+    vjp=_prod_vjp, tags=("index",), complex=None, storage=False,
     samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), floats(2, 4, seed=3), 0))],
 )  # fmt: skip
 
@@ -69,7 +69,7 @@ scatter_prod = operator(
 def _extreme(name: str, ufunc: Any, doc: str) -> Any:
     return operator(
         f"{name}(Tensor self, Tensor index, Tensor src, int dim) -> Tensor", doc, shape=_scatter_spec,
-        eager=_at_kernel(ufunc), differentiable=False, tags=("index",),
+        eager=_at_kernel(ufunc), differentiable=False, tags=("index",), complex=None, storage=False,
         samples=lambda: [Sample((floats(3, 4), ints(2, 4, high=3), floats(2, 4, seed=3), 0))],
     )  # fmt: skip
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DimError, ShapeError
+from ..dtypes import stores_only
+from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..inplace import part_of_many
+from ..memory_format import laid_out
 from ..opdef import Sample, Spec, operator
 from ..symbolic import SymInt, same_size, sym_eq, sym_max, sym_min
 from ._names import function
@@ -262,6 +264,8 @@ def _pads(pad: Sequence[Any], rank: int) -> list[tuple[Any, Any]]:
 
 
 def _pad_shape(x: Any, pad: Any, value: Any = 0) -> Spec:
+    if x.dtype.is_storage and value:
+        raise DTypeError(f"pad of {x.dtype} with {value}: {stores_only(x.dtype)}")
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, _pads(pad, len(x.shape)), strict=True))
     if any(type(n) is int and n < 0 for n in shape):
         raise ShapeError(f"pad {list(pad)} cuts more than there is from shape {list(x.shape)}")
@@ -308,22 +312,18 @@ clone = operator(
     "clone(Tensor self, *, any memory_format=None) -> Tensor",
     "A copy in memory of its own.",
     shape=lambda x, memory_format=None: Spec(tuple(x.shape), x.dtype),
-    eager=lambda xp, x, memory_format: row_major(x),
+    eager=lambda xp, x, memory_format: row_major(x) if memory_format is None else laid_out(x, memory_format),
     check=False,
+    tags=("movement",),
     vjp=lambda g, _out, _x, memory_format: (g,),
     samples=lambda: [Sample((floats(2, 3),))],
 )
 alias = operator(
     "alias(Tensor self) -> Tensor",
     "The same tensor under another name.",
-    shape=lambda x: Spec(tuple(x.shape), x.dtype),
-    eager=lambda xp, x: x[...],
-    view=True,
-    write=lambda base, new: new,
-    check=False,
-    vjp=lambda g, _out, _x: (g,),
-    samples=lambda: [Sample((floats(2),))],
-)
+    shape=lambda x: Spec(tuple(x.shape), x.dtype), eager=lambda xp, x: x[...], view=True, write=lambda base, new: new,
+    tags=("movement",), check=False, vjp=lambda g, _out, _x: (g,), samples=lambda: [Sample((floats(2),))],
+)  # fmt: skip
 
 # -- shorthand: these reach modes only as the primitives above ------------------------------------
 
@@ -609,7 +609,7 @@ def _triangle_op(name: str, upper: bool, doc: str) -> Any:
 
     return operator(
         f"{name}(Tensor self, int diagonal=0) -> Tensor", doc, shape=_triangle_shape, eager=eager, vjp=vjp,
-        decompose=_triangle(upper), tags=("inplace",),
+        decompose=_triangle(upper), tags=("inplace", "movement"),
         samples=lambda: [Sample((floats(3, 4),)), Sample((floats(2, 3, 3), 1)), Sample((floats(3, 3), -1))],
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from .. import dtypes
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor
 from ._names import function
-from ._shapes import wrap_dim
+from ._shapes import ordered, wrap_dim
 from .create import linspace, zeros
 from .index import gather, sort
 from .pointwise import floor, isnan, logical_not, round, sqrt, to_dtype, where
@@ -219,7 +219,7 @@ def searchsorted(
         raise ArgumentError(f"searchsorted: side must be 'left' or 'right' and agree with right={right}, got {side!r}")
     after = right or side == "right"
     kind = dtypes.int32 if out_int32 else dtypes.int64
-    edges = sorted_sequence.detach().numpy()
+    edges = ordered("searchsorted", sorted_sequence)
     wanted = input.detach().numpy() if isinstance(input, Tensor) else np.asarray(input)
     if sorter is not None:
         if tuple(sorter.shape) != tuple(edges.shape):
@@ -318,7 +318,7 @@ def unique_consecutive(self: Any, return_inverse: bool = False, return_counts: b
     >>> pp.unique_consecutive(pp.tensor([1, 1, 2, 1]))
     tensor([1, 2, 1])
     """
-    data = self.detach().numpy()
+    data = ordered("unique_consecutive", self)
     rows = data.reshape(-1, 1) if dim is None else np.moveaxis(data, dim, 0)
     flat = rows.reshape(len(rows), -1) if rows.size else rows.reshape(len(rows), 0)
     first = np.ones(len(rows), bool)
@@ -339,7 +339,7 @@ def mode(self: Any, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """(values, indices): the most frequent element along `dim`, the smallest of those, and the last place of it."""
     if not self.shape:
         return ValuesIndices(self.clone(), zeros((), dtype=dtypes.int64))
-    rows = np.moveaxis(self.detach().numpy(), dim, -1)
+    rows = np.moveaxis(ordered("mode", self), dim, -1)
     if not rows.shape[-1]:
         raise ShapeError(f"mode: dimension {dim} has size 0")
     found = np.zeros(rows.shape[:-1], np.int64)

@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "amp", "autograd", "cli", "cuda", "distributions", "export", "frontend", "func", "linalg", "nn", "optim",
+    "amp", "autograd", "cli", "cuda", "distributions", "export", "fft", "frontend", "func", "linalg", "nn", "optim",
     "quantize", "random", "runtime", "serialization", "special", "testing", "torch", "utils",
 )  # fmt: skip
 
@@ -20,7 +20,7 @@ for _module, _names in {
     "frontend.tensor": ("Tensor", "Size"),
     "frontend.dispatch": ("Mode",),
     "frontend.opdef": ("OPS", "operator"),
-    "frontend.printing": ("set_printoptions",),
+    "frontend.printing": ("get_printoptions", "printoptions", "set_printoptions"),
     "frontend.serialize": ("save", "load", "FormatError"),
     "frontend.nn": ("Parameter",),
     "torch.install": ("install_as_torch",),
@@ -38,8 +38,9 @@ for _module, _names in {
     ),
     "frontend.dtypes": (
         "DType", "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
-        "uint32", "uint64", "half", "double", "long", "finfo", "iinfo", "promote_types", "can_cast",
-        "get_default_dtype", "set_default_dtype",
+        "uint32", "uint64", "complex64", "complex128", "cfloat", "cdouble", "float8_e4m3fn", "float8_e5m2",
+        "float8_e4m3fnuz", "float8_e5m2fnuz", "int4", "uint4", "half", "double", "long", "finfo", "iinfo",
+        "promote_types", "can_cast", "get_default_dtype", "set_default_dtype",
     ),
     "frontend.errors": (
         "PappusError", "ShapeError", "DimError", "DTypeError", "ArgumentError", "AutogradError", "InplaceError",
@@ -57,7 +58,7 @@ FROM |= {
 CONSTANTS: dict[str, Any] = {
     "pi": 3.141592653589793, "e": 2.718281828459045, "inf": float("inf"), "nan": float("nan"), "newaxis": None,
     "strided": "strided", "contiguous_format": "contiguous_format", "preserve_format": "preserve_format",
-    "channels_last": "channels_last",
+    "channels_last": "channels_last", "channels_last_3d": "channels_last_3d",
 }  # fmt: skip
 
 

@@ -30,6 +30,7 @@ SHAPE_ONLY = {
 UP_TO_SIGN = {"svd", "linalg.svd", "linalg.eigh"}
 # Relative and absolute tolerance by type: two correct kernels may add in different orders. Gradients get five times it.
 TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4, torch.float16: 5e-3, torch.bfloat16: 3e-2}
+TOLERANCE |= {torch.complex128: TOLERANCE[torch.float64], torch.complex64: TOLERANCE[torch.float32]}
 # Factorizations and what is solved with them lose digits with the condition of the matrix.
 ILL_CONDITIONED = ("linalg.", "matrix_exp", "cdist", "svd", "pinverse", "lu", "ormqr", "cholesky", "triangular_solve")
 
@@ -243,7 +244,7 @@ def replay(op: Any, sample: Any, function: Callable[..., Any], dtype: torch.dtyp
                 return Outcome.FORWARD, found
         if not seeds:
             return Outcome.PASS, ""
-        got_grads = _pappus_gradients(sample, got, seeds, [made[id(s)][1] for s in sources])
+        got_grads = _pappus_gradients(sample, got, seeds, [made[id(s)][1] for s in sources], _family(dtype))
     except Missing as error:
         return Outcome.MISSING, str(error)
     except NotImplementedError as error:
@@ -286,6 +287,19 @@ def _differentiable(sample: Any, result: Any, is_tensor: Callable[[Any], bool]) 
     return [x for x in flat(part, is_tensor) if is_tensor(x) and x.requires_grad]
 
 
+def _family(dtype: torch.dtype) -> set[str]:
+    """The names of a type, of its complex type and of the type of its parts: what gradients are compared of."""
+    other = dtype.to_complex() if dtype in (torch.float32, torch.float64) else dtype.to_real()
+    return {str(dtype), str(other)}
+
+
+def _seed(result: torch.Tensor, rng: Any) -> torch.Tensor:
+    """A random gradient for a result of torch, with an imaginary part where it has one."""
+    parts = rng.standard_normal((*result.shape, 2))
+    return torch.view_as_complex(torch.from_numpy(parts)).to(result.dtype) if result.dtype.is_complex else (
+        torch.from_numpy(np.asarray(parts[..., 0])).to(result.dtype))  # fmt: skip
+
+
 def _torch_gradients(
     op: Any, sample: Any, want: Any, sources: list[Any], dtype: Any, rng: Any
 ) -> tuple[list[Any], list[Any]]:
@@ -293,15 +307,17 @@ def _torch_gradients(
     if not (op.supports_autograd and sources):
         return [], []
     try:
-        outs = [x for x in _differentiable(sample, want, is_torch) if x.dtype == dtype]
-        seeds = [torch.from_numpy(np.asarray(rng.standard_normal(tuple(x.shape)))).to(dtype) for x in outs]
+        outs = [x for x in _differentiable(sample, want, is_torch) if str(x.dtype) in _family(dtype)]
+        seeds = [_seed(x, rng) for x in outs]
         return seeds, list(torch.autograd.grad(outs, sources, seeds, allow_unused=True)) if outs else []
     except Exception:  # not differentiable in torch either
         return [], []
 
 
-def _pappus_gradients(sample: Any, got: Any, seeds: list[Any], sources: list[pp.Tensor]) -> list[Any]:
-    outs = _differentiable(sample, got, is_pappus)[: len(seeds)]
+def _pappus_gradients(
+    sample: Any, got: Any, seeds: list[Any], sources: list[pp.Tensor], family: set[str]
+) -> list[Any]:  # fmt: skip
+    outs = [x for x in _differentiable(sample, got, is_pappus) if f"torch.{x.dtype.name}" in family][: len(seeds)]
     if not outs:
         return [None] * len(sources)
     pp.autograd.backward(outs, [pp.from_numpy(array_of(s)) for s in seeds[: len(outs)]])

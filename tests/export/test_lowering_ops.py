@@ -47,6 +47,13 @@ UNSUPPORTED = {
         "svd", "svdvals",
     )
 } | dict.fromkeys(("digamma", "igamma", "igammac", "lgamma", "polygamma_of"), "no kernel yet")  # fmt: skip
+UNSUPPORTED |= {
+    name: "the runtime has no complex"
+    for name in (
+        "angle", "complex", "conj_physical", "fft_c2c", "fft_c2r", "fft_r2c", "imag", "polar", "real", "sgn",
+        "view_as_complex", "view_as_real",
+    )
+}  # fmt: skip
 # Operators some of whose samples are refused.
 PARTLY = {("convolution", 6): "three-dimensional convolutions", ("index", 2): "several index tensors"}
 # The shape of the result depends on the values: capture refuses it.

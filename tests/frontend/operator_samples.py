@@ -35,13 +35,13 @@ def map_tensors(value: Any, change: Callable[[Tensor], Any]) -> Any:
 
 
 def fresh(value: Any, requires_grad: bool = False) -> Any:
-    """Copies of the tensors in `value`; floating-point ones may be made to require grad."""
+    """Copies of the tensors in `value`; floating-point and complex ones may be made to require grad."""
 
     def copy(x: Tensor) -> Tensor:
         if x.wrapped:  # a Python number
             return x
         out = x.detach().clone()
-        return out.requires_grad_() if requires_grad and x.dtype.is_floating_point else out
+        return out.requires_grad_() if requires_grad and x.dtype.differentiable else out
 
     return map_tensors(value, copy)
 

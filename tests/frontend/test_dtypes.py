@@ -18,8 +18,12 @@ from pappus.frontend import dtypes
 from pappus.frontend.tensor import Tensor
 
 NAMES = [d.name for d in dtypes.ALL]
+ALL_NAMES = [d.name for d in (*dtypes.ALL, *dtypes.STORAGE)]
 SHORT = [n for n in NAMES if n not in ("uint16", "uint32", "uint64")]
-NUMBERS = {"bool": True, "int": 2, "float": 1.5}
+NUMBERS = {"bool": True, "int": 2, "float": 1.5, "complex": 1j}
+# What uint16, uint32 and uint64 go with here, and in torch do not.
+WITH_WIDE = {"bool", "complex64", "complex128"}
+REAL = [n for n in SHORT if "complex" not in n]
 
 
 @pytest.fixture
@@ -50,18 +54,23 @@ def test_promotion_equals_torch() -> None:
         try:
             want = torch.result_type(operand(*left, torch), operand(*right, torch))
         except RuntimeError:
-            if "bool" not in (left[1], right[1]):  # Pappus has wide unsigned types with bool, torch has not
+            if not WITH_WIDE & {left[1], right[1]}:
                 with pytest.raises(pp.DTypeError):
                     pp.result_type(a, b)
             refused += 1
             continue
         name = str(want).removeprefix("torch.")
+        if name == "complex32":  # float16 with a complex number: a type that Pappus lacks
+            with pytest.raises(pp.DTypeError, match="no complex type has parts"):
+                pp.result_type(a, b)
+            refused += 1
+            continue
         assert pp.result_type(a, b).name == name, (left, right)
         for op in ("add", "mul", "div", "maximum"):
-            if op == "maximum" and "number" in (left[0], right[0]):
+            if op == "maximum" and ("number" in (left[0], right[0]) or want.is_complex):
                 continue
             found = getattr(pp, op)(a, b).dtype
-            quotient = want if want.is_floating_point else torch.float32
+            quotient = want if want.is_floating_point or want.is_complex else torch.float32
             assert found.name == str(quotient if op == "div" else want).removeprefix("torch."), (op, left, right)
         checked += 1
     assert checked > 500 and refused > 0
@@ -73,7 +82,7 @@ def test_promote_types_equals_torch() -> None:
         try:
             want = torch.promote_types(getattr(torch, a), getattr(torch, b))
         except RuntimeError:
-            if "bool" in (a, b):
+            if WITH_WIDE & {a, b}:
                 continue
             with pytest.raises(pp.DTypeError, match="no common type"):
                 pp.promote_types(getattr(pp, a), getattr(pp, b))
@@ -88,11 +97,14 @@ def test_can_cast_equals_torch() -> None:
         assert pp.can_cast(getattr(pp, a), getattr(pp, b)) is want, (a, b)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if "float" in n])
+@pytest.mark.parametrize("name", [n for n in ALL_NAMES if "float" in n or "complex" in n])
 def test_finfo_equals_torch(name: str) -> None:
     torch = pytest.importorskip("torch")
     ours, theirs = pp.finfo(getattr(pp, name)), torch.finfo(getattr(torch, name))
     for field in ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype"):
+        if (name, field) == ("float8_e5m2fnuz", "eps"):  # torch says 0.125, but its next number above 1 is 1.25
+            assert ours.eps == 0.25 == torch.tensor([65], dtype=torch.uint8).view(torch.float8_e5m2fnuz).item() - 1
+            continue
         assert getattr(ours, field) == getattr(theirs, field), field
 
 
@@ -113,7 +125,7 @@ def test_limits_of_the_wrong_kind() -> None:
         pp.iinfo(pp.bool)
 
 
-@pytest.mark.parametrize(("source", "target"), list(itertools.product(SHORT, SHORT)))
+@pytest.mark.parametrize(("source", "target"), list(itertools.product(REAL, SHORT)))
 def test_conversion_equals_torch(source: str, target: str) -> None:
     torch = pytest.importorskip("torch")
     numbers = (
@@ -153,6 +165,8 @@ def test_names() -> None:
         (float, "float32"),
         (int, "int64"),
         (bool, "bool"),
+        (complex, "complex64"),
+        (np.complex128, "complex128"),
         ("half", "float16"),
         (np.int16, "int16"),
         (np.dtype("f8"), "float64"),
@@ -162,7 +176,7 @@ def test_types_from_elsewhere(given: Any, want: str) -> None:
     assert pp.zeros(1, dtype=given).dtype.name == want
 
 
-@pytest.mark.parametrize("bad", ["float33", object(), np.complex64, "S"])
+@pytest.mark.parametrize("bad", ["float33", object(), np.dtype("M8[s]"), "S"])
 def test_unknown_types(bad: Any) -> None:
     with pytest.raises((pp.DTypeError, pp.ArgumentError)):
         pp.zeros(1, dtype=bad)
@@ -170,14 +184,14 @@ def test_unknown_types(bad: Any) -> None:
 
 def test_numpy_types_without_counterpart() -> None:
     with pytest.raises(pp.DTypeError, match="convert the array first"):
-        pp.from_numpy(np.zeros(2, np.complex64))
+        pp.from_numpy(np.zeros(2, np.clongdouble))
     assert pp.from_numpy(np.arange(3, dtype=">i4")).tolist() == [0, 1, 2]
 
 
 KINDS = st.sampled_from(["tensor", "0-d", "number"])
 
 
-@given(st.lists(st.tuples(KINDS, st.sampled_from(SHORT)), min_size=1, max_size=4))
+@given(st.lists(st.tuples(KINDS, st.sampled_from([n for n in SHORT if n != "float16"])), min_size=1, max_size=4))
 def test_promotion_does_not_depend_on_order(items: list[tuple[str, str]]) -> None:
     """The common type of several operands is the same in any order, and at least as wide as each tensor's own kind."""
     facts = []

@@ -85,6 +85,108 @@ def test_gradient_marks() -> None:
     assert repr(x.detach()) == "tensor([1., 1.])"
 
 
+COMPLEX: dict[str, Any] = {
+    "complex": np.array([1 + 2j, -3.5 + 0.25j], np.complex64),
+    "whole complex": np.array([[1 + 2j, -30 - 4j]], np.complex64),
+    "complex of two sizes": np.array([1e6 + 1j, 0.5 - 2e-7j], np.complex128),
+    "complex with nan": np.array([np.nan + 1j, complex(1, np.inf), complex(-np.inf, -0.0)], np.complex64),
+    "one complex": np.array(1.5 - 2j, np.complex64),
+    "long complex": (np.arange(2000) * (1 - 0.5j)).astype(np.complex64),
+    "wide complex": RNG.normal(size=(3, 8)) + 1j * RNG.normal(size=(3, 8)),
+    "empty complex": np.zeros((0, 2), np.complex64),
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_complex_as_in_torch(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    assert repr(pp.tensor(COMPLEX[name])) == repr(torch.tensor(COMPLEX[name])).replace("torch.", "pappus.")
+
+
+DTYPES = (
+    "bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32",
+    "float64", "complex64", "complex128", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+)  # fmt: skip
+SHAPES = ((), (1,), (7,), (30,), (0,), (0, 3), (2, 3), (9, 11), (2, 2, 3), (40, 40), (3, 2, 3, 4), (3, 500))
+OPTIONS: list[dict[str, Any]] = [
+    {}, {"precision": 2}, {"precision": 0, "sci_mode": False}, {"sci_mode": True}, {"sci_mode": False},
+    {"threshold": 5, "edgeitems": 1}, {"threshold": 10, "edgeitems": 2, "linewidth": 40}, {"linewidth": 20},
+    {"threshold": 4, "edgeitems": 0}, {"profile": "short"}, {"profile": "full", "linewidth": 200},
+]  # fmt: skip
+
+
+def drawn(rng: Any, dtype: str, shape: tuple[int, ...]) -> Any:
+    """Numbers of a random size and kind: whole or not, some of them zero, infinite or nan."""
+    if dtype == "bool":
+        return rng.random(shape) < 0.5
+    if "int" in dtype and "float" not in dtype:
+        return rng.integers(0, 100, shape) - (0 if dtype.startswith("u") else 50)
+    scale = 10.0 ** rng.integers(-3, 4) if "8" in dtype else 10.0 ** rng.integers(-8, 10)
+    x = rng.normal(size=shape) * scale
+    x = np.where(rng.random(shape) < rng.choice([0.0, 0.4]), np.round(x), x)
+    x = np.where(rng.random(shape) < rng.choice([0.0, 0.3]), rng.choice([0.0, -0.0, np.inf, -np.inf, np.nan]), x)
+    return x + 1j * np.roll(x, 1) if "complex" in dtype else x
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_drawn_tensors_print_as_in_torch(dtype: str, options: dict[str, Any], monkeypatch: Any) -> None:
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(pp.DType, "__repr__", lambda self: f"torch.{self.name}")  # so that lines break alike
+    rng = np.random.default_rng([DTYPES.index(dtype), OPTIONS.index(options)])
+    pp.set_printoptions(**options)
+    torch.set_printoptions(**options)
+    try:
+        for shape in SHAPES:
+            x = drawn(rng, dtype, shape)
+            theirs = torch.tensor(x).to(getattr(torch, dtype))
+            with np.errstate(all="ignore"):
+                ours = pp.tensor(x).to(getattr(pp, dtype))
+            assert repr(ours) == repr(theirs), (shape, x)
+    finally:
+        torch.set_printoptions(profile="default")
+
+
+@pytest.mark.parametrize("run", [
+    lambda m, x: x * 2, lambda m, x: x.sum(), lambda m, x: x.exp() + 1, lambda m, x: x.detach(),
+    lambda m, x: m.cat([x] * 12, 1) / 3, lambda m, x: x.double(), lambda m, x: x, lambda m, x: x[:0],
+])  # fmt: skip
+def test_gradients_as_in_torch(run: Any) -> None:
+    torch = pytest.importorskip("torch")
+    data = [[0.125, 2.0, 3.0], [4.0, 5.0, 6.0]]
+    texts = [repr(run(m, m.tensor(data, requires_grad=True))) for m in (pp, torch)]
+    known = {"<ToCopyBackward0>": "<ToDtypeBackward0>"}  # ours is named after our operator
+    assert texts[0] == texts[1].replace("torch.", "pappus.").replace(*next(iter(known.items())))
+
+
+def test_subclasses_and_default_types() -> None:
+    class Mine(pp.Tensor):
+        pass
+
+    assert repr(Mine([1.0])) == "Mine([1.])"
+    assert repr(pp.nn.Parameter(pp.ones(1))) == "Parameter containing:\ntensor([1.], requires_grad=True)"
+    pp.set_default_dtype(pp.float64)
+    try:
+        assert repr(pp.tensor([1j])) == "tensor([0.+1.j])"
+        assert repr(pp.tensor([1j], dtype=pp.complex64)) == "tensor([0.+1.j], dtype=pappus.complex64)"
+    finally:
+        pp.set_default_dtype(pp.float32)
+
+
+def test_small_integers() -> None:
+    assert repr(pp.tensor([-8, 7]).to(pp.int4)) == "tensor([-8,  7], dtype=pappus.int4)"
+    assert repr(pp.tensor([0, 15]).to(pp.uint4)) == "tensor([ 0, 15], dtype=pappus.uint4)"
+
+
+def test_settings_are_restored() -> None:
+    before = pp.get_printoptions()
+    with pp.printoptions(precision=1, sci_mode=True):
+        assert repr(pp.tensor(0.25)) == "tensor(2.5e-01)"
+    assert pp.get_printoptions() == before
+    with pytest.raises(pp.ArgumentError, match="profile"):
+        pp.set_printoptions(profile="long")
+
+
 def test_options() -> None:
     torch = pytest.importorskip("torch")
     x = np.array([1 / 3, 2 / 3], np.float32)

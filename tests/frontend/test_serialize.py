@@ -281,7 +281,7 @@ class Thing:
         ({"s": {1, 2}}, r"\['s'\] is a set"),
         ({(1, 2): 3}, r"key \(1, 2\)"),
         ({"n": {math.nan: 3}}, r"\['n'\] has the key nan"),
-        ({"c": np.zeros(2, np.complex64)}, "complex64"),
+        ({"c": np.zeros(2, np.complex128)}, "complex128"),
         ({"o": np.array([object()])}, "object"),
     ],
 )
@@ -341,7 +341,7 @@ BAD = {
     "huge shape": (file_of({"x": {**F32, "shape": [2**40, 2**40]}}, bytes(8)), "cannot take 8 bytes"),
     "overlap": (file_of({"x": F32, "y": {**F32, "data_offsets": [4, 12]}}, bytes(12)), "'x' and 'y' overlap"),
     "foreign type": (
-        file_of({"x": {**F32, "dtype": "F8_E4M3", "shape": [8]}}, bytes(8)), "type F8_E4M3, which Pappus lacks",
+        file_of({"x": {**F32, "dtype": "F8_E8M0", "shape": [8]}}, bytes(8)), "type F8_E8M0, which Pappus lacks",
     ),
     "too many dimensions": (file_of({"x": {**F32, "shape": [1] * 80 + [2]}}, bytes(8)), "dimension"),
     "a dimension too large": (

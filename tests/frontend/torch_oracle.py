@@ -17,7 +17,7 @@ DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 INTEGERS = ("uint8", "int8", "int16", "int32", "int64")
 # Relative and absolute tolerance by type: a few units in the last place.
-CLOSE = {"float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
+CLOSE = {"complex128": 1e-11, "complex64": 2e-5, "float64": 1e-11, "float32": 2e-5, "float16": 4e-3, "bfloat16": 3e-2}
 
 
 def to_torch(value: Any) -> Any:
@@ -58,7 +58,7 @@ def numbers(value: Any) -> Any:
         array = value.numpy(force=True)
         return array.astype(np.float64) if value.dtype.is_floating_point else array
     value = value.detach()
-    return value.double().numpy() if value.is_floating_point() else value.numpy()
+    return value.double().numpy(force=True) if value.is_floating_point() else value.numpy(force=True)
 
 
 def flat(result: Any) -> list[Any]:
