@@ -7,6 +7,7 @@
 #   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
 #   make fuzz-quick   mutants of programs under sanitizers and of .pt checkpoints; FUZZ=200000 make fuzz for more
 #   make bench-compile what pp.compile gains at batch 1: eager, compiled, PyTorch's eager
+#   make bench-native   the runtime's kernels behind eager operators beside numpy's; writes docs/native-kernels.md
 #   make bench-eager   us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
 #   make figures      measure everything the documents speak of and write docs/figures.md
 #   make size         bytes of the C core on x86-64 and Thumb-2
@@ -24,7 +25,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-compile bench-eager clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-compile bench-eager bench-native clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -103,6 +104,9 @@ figures: build
 
 bench-compile: build
 	$(BIN)/python benchmarks/compile.py $(ARGS)
+
+bench-native: build
+	$(BIN)/python benchmarks/native.py --write docs/native-kernels.md $(ARGS)
 
 bench-eager: build
 	$(BIN)/python benchmarks/eager.py --write docs/eager-speed.md $(ARGS)

@@ -47,8 +47,8 @@ def _pack(w: Any, groups: int) -> Any:
 def _in_planes(x: Any, w: Any, y: Any, groups: int) -> bool:
     """Whether lanes should be pixels of a line, six outputs at a time, and not 16 outputs of a panel.
 
-    Both numbers are of multiplications with what is lost at the ends; panels also have to be transposed back. Planes
-    of many channels leave the cache before the next outputs read them.
+    Both numbers are of multiplications with what is lost at the ends; windows of few channels cost more to bring
+    together. Planes of many channels leave the cache before the next outputs read them.
     """
     o, c = w.shape[:2]
     outputs = o // groups
@@ -56,7 +56,8 @@ def _in_planes(x: Any, w: Any, y: Any, groups: int) -> bool:
         return True
     if outputs > 8 and c * x.shape[2] * (x.shape[3] + 16) > 65536:
         return False
-    return 1.15 * -(-outputs // 16) * 16 * y.shape[3] > -(-outputs // 6) * 6 * -(-y.shape[3] // 8) * 8
+    panels = -(-outputs // 16) * 16 * y.shape[3] * (1.15 if c < 8 else 1.0)
+    return bool(panels > -(-outputs // 6) * 6 * -(-y.shape[3] // 8) * 8)
 
 
 def _convolve(x: Any, w: Any, bias: Any, y: Any, attrs: tuple[int, ...]) -> bool:
@@ -68,11 +69,12 @@ def _convolve(x: Any, w: Any, bias: Any, y: Any, attrs: tuple[int, ...]) -> bool
     return packed is not None and bool(direct().run(CONV2D, (x, packed, bias, None), (y,), attrs, FREE))
 
 
-def _pays(w: Any, points: int, groups: int, turned: bool) -> bool:
-    """Whether packed panels beat matrix products of columns (make bench-native measures both).
+def _pays(w: Any, points: int, groups: int, turned: bool, steps: int = 1) -> bool:
+    """Whether the kernels beat numpy's matrix products of columns (`make bench-native` measures both).
 
-    They do not where there are no columns to be copied (kernels of size 1), where panels of 16 outputs are mostly
-    empty, where packing many weights serves few points, and where a group has a few outputs of several channels.
+    They do not where there are no columns to be copied (kernels of size 1), where packing many weights serves few
+    points, where a group has a few outputs of several channels, and where each of the `steps` parts of a transposed
+    convolution has few outputs of many channels.
     """
     o, c = w.shape[:2]
     if math.prod(w.shape[2:]) == 1 or (w.size > 65536 and points < 160):
@@ -81,7 +83,7 @@ def _pays(w: Any, points: int, groups: int, turned: bool) -> bool:
         return True
     if not turned:
         return o // groups >= 4 or groups == 1
-    return -c % 16 * (o // groups) <= 105 * c
+    return steps == 1 or -c % 16 * (o // groups) <= 105 * c
 
 
 def _layout(x: Any, w: Any, size: Any) -> Any:
@@ -143,7 +145,8 @@ def transposed(
     if w.ndim > 4 or not suits(x, w, bias):
         return None
     o, cg = w.shape[:2]
-    if not _pays(w, x.shape[0] * math.prod(out_size) // math.prod(stride), groups, True):
+    steps = math.prod(stride)
+    if not _pays(w, x.shape[0] * math.prod(out_size) // steps, groups, True, steps):
         return None
     y = np.empty((x.shape[0], cg * groups, *out_size), x.dtype)
     x, w, image = _plane(_forward_strides(x)), _plane(w), _plane(y)
