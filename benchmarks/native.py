@@ -157,8 +157,8 @@ def main() -> int:
         "# Kernels of the runtime behind the eager engine", "",
         "Written by `make bench-native`; not typed. Milliseconds of processor time of numpy's kernels, of the",
         f"runtime's and of PyTorch's, the least of {args.rounds} interleaved rounds, one thread each. `x` is how many",
-        "times as fast as numpy the runtime's kernels are; where it is about 1 the operator may stay with numpy at that",
-        "size (frontend/native/). The gradient includes the forward pass.", "",
+        "times as fast as numpy the runtime's kernels are; where it is about 1 the operator may stay with numpy at",
+        "that size (frontend/native/). The gradient includes the forward pass.", "",
         "| operator | size | numpy | native | torch | x | gradient: numpy | native | torch | x |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip

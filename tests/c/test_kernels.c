@@ -11,7 +11,7 @@
 #define PP_TEST_EXTRA_ISA 0u /* what an emulated build offers in addition */
 #endif
 
-enum { ROUNDS = 60, OPERANDS = 8 };
+enum { ROUNDS = 60, OPERANDS = 12 };
 
 static uint32_t seed;
 static uint32_t draw(uint32_t n) { /* below n */
@@ -124,12 +124,15 @@ static void make_conv2d(bench *b) {
   int64_t attrs[9] = {stride, stride, pad, pad, pad, pad, dilation, dilation, groups};
   memcpy(b->attrs, attrs, sizeof attrs);
   view(b, &b->s.args[0], 4, (int64_t[]){batch, c * groups, h, w}, often(70) ? last_order : plain_order, ONE_OF(0, 5));
-  packed(b, &b->s.args[1], 4, (int64_t[]){o * groups, c, kernel, kernel},
-         depthwise ? PP_PACK_DEPTHWISE16 : PP_PACK_CONV_PANEL16, groups);
+  int64_t weights[4] = {o * groups, c, kernel, kernel};
+  bool dense = often(30);
+  if (dense) any_view(b, &b->s.args[1], 4, weights);
+  else packed(b, &b->s.args[1], 4, weights, depthwise ? PP_PACK_DEPTHWISE16 : PP_PACK_CONV_PANEL16, groups);
   int64_t room = 2 * pad - dilation * (kernel - 1) - 1, shape[4] = {batch, o * groups, 0, 0};
   shape[2] = (h + room) / stride + 1, shape[3] = (w + room) / stride + 1;
   view(b, b->s.results, 4, shape, often(70) ? last_order : plain_order, ONE_OF(0, 5));
-  finish(b, o * groups);
+  if (!dense || often(30)) finish(b, o * groups);
+  else b->s.n_floats = 2, b->floats[0] = -1.0, b->floats[1] = INFINITY;
 }
 
 static void make_pool2d(bench *b) {
@@ -212,7 +215,108 @@ static void make_copy(bench *b, uint8_t family) {
   b->attrs[0] = elements ? PP_GATHER_ELEMENTS : axis, b->attrs[1] = axis;
 }
 
+#if PP_WITH_EAGER
+static void plain(bench *b, int operand, int rank, const int64_t *shape) {
+  view(b, &b->views[operand], rank, shape, plain_order, 0);
+}
+
+/* A result beside the first, which is not compared but must have its memory. */
+static void more_results(bench *b, int n) { b->s.n_results = (uint8_t)n; }
+
+/* A step of pool2d or conv2d with its operands given the places of their gradient. */
+static void make_conv_weight_grad(bench *b) {
+  int64_t k = ONE_OF(1, 2, 3), stride = ONE_OF(1, 1, 2), dilation = ONE_OF(1, 1, 2), pad = ONE_OF(0, 1);
+  int64_t groups = ONE_OF(1, 1, 2), c = ONE_OF(1, 3, 9), o = ONE_OF(1, 5, 17, 33), n = ONE_OF(1, 2);
+  int64_t h = k * dilation + draw(9), w = k * dilation + draw(12), room = 2 * pad - dilation * (k - 1) - 1;
+  if (often(30)) groups = ONE_OF(1, 7), c = o = 1;
+  start(b, PP_FAMILY_CONV_WEIGHT_GRAD, 2);
+  b->s.n_attrs = 9;
+  memcpy(b->attrs, (int64_t[]){stride, stride, pad, pad, pad, pad, dilation, dilation, groups}, 9 * sizeof(int64_t));
+  any_view(b, &b->views[0], 4, (int64_t[]){n, groups * c, h, w});
+  any_view(b, &b->views[1], 4, (int64_t[]){n, groups * o, (h + room) / stride + 1, (w + room) / stride + 1});
+  plain(b, 2, 4, (int64_t[]){groups * o, c, k, k});
+}
+
+static void make_pool_grad(bench *b) {
+  int64_t k = ONE_OF(1, 2, 3), stride = ONE_OF(1, 2, 3), pad = k > 1 ? ONE_OF(0, 1) : 0, h = k + draw(9), w = k + draw(20);
+  int64_t shape[4] = {ONE_OF(1, 2), ONE_OF(1, 4), h, w}, out[4] = {shape[0], shape[1]};
+  out[2] = (h + 2 * pad - k) / stride + 1, out[3] = (w + 2 * pad - k) / stride + 1;
+  start(b, PP_FAMILY_POOL_GRAD, 2);
+  b->s.n_attrs = 13;
+  int64_t attrs[13] = {often(50) ? PP_POOL_MAX : PP_POOL_AVG, k, k, stride, stride, pad, pad, pad, pad, 1, 1, draw(2), 0};
+  memcpy(b->attrs, attrs, sizeof attrs);
+  plain(b, 0, 4, out);
+  if (attrs[0] == PP_POOL_MAX) plain(b, 1, 4, shape);
+  plain(b, 2, 4, shape);
+}
+
+static void make_scatter_add(bench *b) {
+  int64_t m = ONE_OF(1, 5, 40), d = ONE_OF(1, 3, 17, 70, 130), rows = ONE_OF(1, 9);
+  start(b, PP_FAMILY_SCATTER_ADD, 2);
+  plain(b, 0, 2, (int64_t[]){m, d});
+  plain(b, 1, 1, &m);
+  int64_t *index = realloc(b->views[1].data, (size_t)m * 8);
+  for (int64_t i = 0; i < m; i++) index[i] = draw((uint32_t)rows);
+  b->views[1].data = index, b->views[1].dtype = PP_DTYPE_I64, b->elements[1] = 2 * m;
+  plain(b, 2, 2, (int64_t[]){rows, d});
+}
+
+/* Planes and dense weights: kernels of conv2d and pool2d that only the eager engine uses. */
+static void make_pack(bench *b) {
+  int64_t groups = ONE_OF(1, 2), shape[4] = {groups * ONE_OF(1, 15, 16, 33), ONE_OF(1, 5), ONE_OF(1, 3), ONE_OF(1, 3)};
+  start(b, PP_FAMILY_PACK, 1);
+  b->s.n_attrs = 1, b->attrs[0] = groups;
+  any_view(b, &b->views[0], 4, shape);
+  packed(b, &b->views[1], 4, shape, PP_PACK_CONV_PANEL16, groups);
+}
+
+static void make_eager(bench *b, uint8_t family) {
+  int64_t rows = ONE_OF(1, 3, 40, 200), n = ONE_OF(1, 3, 8, 17, 70), channels[3] = {ONE_OF(2, 5), ONE_OF(1, 3, 20), ONE_OF(1, 7, 40)};
+  int64_t shape[3] = {rows, n, ONE_OF(1, 1, 5, 33)}, stats[2] = {rows, 2};
+  switch (family) {
+    case PP_FAMILY_PACK: make_pack(b); return;
+    case PP_FAMILY_CONV_WEIGHT_GRAD: make_conv_weight_grad(b); return;
+    case PP_FAMILY_POOL_GRAD: make_pool_grad(b); return;
+    case PP_FAMILY_SCATTER_ADD: make_scatter_add(b); return;
+    case PP_FAMILY_SOFTMAX_GRAD:
+      start(b, family, 2);
+      b->s.n_attrs = 1, b->attrs[0] = draw(2);
+      for (int i = 0; i < 3; i++) plain(b, i, 3, shape);
+      return;
+    case PP_FAMILY_NORM_GRAD:
+      start(b, family, 3);
+      more_results(b, 2);
+      b->s.n_attrs = b->s.n_floats = 1, b->attrs[0] = often(50) ? PP_NORM_LAYER : PP_NORM_RMS, b->floats[0] = 0.1;
+      plain(b, 0, 2, shape), plain(b, 1, 2, shape), plain(b, 3, 2, shape), plain(b, 4, 2, stats);
+      if (often(50)) plain(b, 2, 1, &n);
+      return;
+    case PP_FAMILY_NORM_PARAM_GRAD:
+      start(b, family, 3);
+      more_results(b, 2);
+      plain(b, 0, 2, shape), plain(b, 1, 2, shape), plain(b, 2, 2, stats), plain(b, 3, 1, &n), plain(b, 4, 1, &n);
+      return;
+    default: {
+      int back = family == PP_FAMILY_CHANNEL_NORM_GRAD, args = back ? 7 : 3;
+      start(b, family, args);
+      more_results(b, 3);
+      b->s.n_floats = 1, b->floats[0] = 0.1;
+      for (int i = 0; i < args + 3; i++)
+        if (i == 0 || i == args || (back && i == 1)) plain(b, i, 3, channels);
+        else if (i > 2 || often(60)) plain(b, i, 1, channels + 1);
+      if (back) /* a variance */
+        for (int64_t i = 0; i < channels[1]; i++) ((float *)b->views[4].data)[i] = 1.0f;
+    }
+  }
+}
+#endif
+
 static void make(bench *b, uint8_t family) {
+#if PP_WITH_EAGER
+  if (family >= PP_FAMILY_PACK) {
+    make_eager(b, family);
+    return;
+  }
+#endif
   switch (family) {
     case PP_FAMILY_GEMM: make_gemm(b); break;
     case PP_FAMILY_CONV2D: make_conv2d(b); break;
@@ -278,9 +382,10 @@ static void compare(bench *b, uint32_t isa, int *runs) {
 int main(void) {
   uint32_t isa = pp_cpu_isa() | PP_TEST_EXTRA_ISA;
   int *runs = calloc(pp_kernel_count(), sizeof *runs);
-  for (uint8_t family = PP_FAMILY_POINTWISE; family <= PP_FAMILY_UPDATE; family++) {
+  for (uint8_t family = PP_FAMILY_POINTWISE; family < PP_FAMILY_EAGER_END; family++) {
     bench b;
     int rounds = family == PP_FAMILY_GEMM || family == PP_FAMILY_CONV2D ? 3 * ROUNDS : ROUNDS;
+    if (family > PP_FAMILY_UPDATE && (family < PP_FAMILY_PACK || !PP_WITH_EAGER)) continue;
     for (int i = 0; i < rounds; i++) {
       seed = (uint32_t)(family * 1000 + i);
       make(&b, family);
