@@ -202,7 +202,7 @@ def eager_assign(
     if tracked and target.dtype.differentiable:
         check_write(target, by)
     array = target._data
-    if write is _copy and not array.flags.writeable:
+    if write is _copy and (0 in array.strides or not array.flags.writeable):
         _make_writeable(array, by)
     if target._storage is not None:
         target._storage.version  # noqa: B018 - one of inference mode refuses to be counted, before it is written

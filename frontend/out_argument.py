@@ -39,6 +39,8 @@ def into(
     >>> pp.sort(pp.tensor([2.0, 1.0]), out=(y, pp.empty(0, dtype=pp.int64))).values is y
     True
     """
+    from .opdef import OPS
+
     targets = list(out) if isinstance(out, (tuple, list)) else [out]
     inputs = [t for operand in operands for t in _tensors(operand)]
     for target in targets:
@@ -60,10 +62,15 @@ def into(
     if len(results) != len(targets) or many != isinstance(out, (tuple, list)):
         need = f"a tuple of {len(results)} tensors" if many else "one tensor"
         raise _at(ArgumentError(f"{name}: out must be {need}"), name)
+    tags = OPS[name].tags if name in OPS else frozenset()
+    moves = bool(tags & {"index", "movement"})
     for value, target in zip(results, targets, strict=True):
         if not isinstance(value, Tensor):
             raise _at(ArgumentError(f"{name}: its result is a {type(value).__name__}, which out cannot hold"), name)
-        _check_overlap(name, target, inputs)
+        _check_overlap(name, target, inputs, moves)
+        if "index" in tags and value.dtype is not target.dtype:
+            text = f"{name}: expected out tensor to have dtype {value.dtype.name}, but got {target.dtype.name} instead"
+            raise _at(DTypeError(text), name)
         _store(name, target, value, warn=bool(inputs))
     return result._make(targets) if hasattr(result, "_make") else (tuple(targets) if many else out)
 
@@ -80,16 +87,20 @@ def _tensors(operand: Any) -> Iterable[Tensor]:
             yield from _tensors(item)
 
 
-def _check_overlap(name: str, target: Tensor, inputs: list[Tensor]) -> None:
+def _check_overlap(name: str, target: Tensor, inputs: list[Tensor], moves: bool) -> None:
+    """Refuse an out that shares some memory with an operand; all of it may be shared unless the operator `moves`."""
     if target.is_symbolic:
         return
     out = target._data
+    if any(step == 0 and n > 1 for step, n in zip(out.strides, out.shape, strict=True)):
+        text = f"{name}: several elements of out share one memory location (it was made by expand); call .clone() first"
+        raise _at(InplaceError(text), name)
     for tensor in inputs:
         array = tensor._data
         if tensor.is_symbolic or not (out.flags.forc and array.flags.forc) or not np.may_share_memory(out, array):
             continue
-        if (out.ctypes.data, out.shape, out.strides) != (array.ctypes.data, array.shape, array.strides):
-            text = f"{name}: out and an operand share a part of their memory; clone() the operand first"
+        if moves or (out.ctypes.data, out.shape, out.strides) != (array.ctypes.data, array.shape, array.strides):
+            text = f"{name}: out and an operand share their memory; clone() the operand first"
             raise _at(InplaceError(text), name)
 
 

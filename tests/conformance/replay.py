@@ -111,7 +111,7 @@ def to_pappus(value: Any, made: dict[int, tuple[Any, pp.Tensor]]) -> Any:
     """Arguments with tensors and torch's constants exchanged; one tensor stays one tensor (`made`, by identity)."""
     if isinstance(value, torch.Tensor):
         if id(value) not in made:
-            made[id(value)] = (value, _tensor(value))
+            made[id(value)] = (value, _tensor(value, made))
         return made[id(value)][1]
     if isinstance(value, (torch.dtype, torch.memory_format, torch.layout)):
         return _constant(str(value).removeprefix("torch."))
@@ -137,15 +137,18 @@ def _constant(name: str) -> Any:
         raise Missing(f"constant {name}") from None
 
 
-def _tensor(value: torch.Tensor) -> pp.Tensor:
+def _tensor(value: torch.Tensor, made: dict[int, tuple[Any, Any]]) -> pp.Tensor:
     if value.layout != torch.strided or value.is_quantized:
         raise Missing(f"layout {value.layout}")
-    # A copy that keeps the order of the dimensions in memory, so that transposed samples stay transposed, and the
-    # memory around them, so that views of a larger tensor stay that.
+    # A copy of the memory with the tensor's strides, so that transposed and expanded samples stay that, and tensors that
+    # share memory (as an operand and out) share it here.
     array = array_of(value)
-    around = value.untyped_storage().nbytes() // value.element_size()
-    if value.numel() < around and not (value.is_conj() or value.is_neg()):
-        memory = array_of(torch.empty(0, dtype=value.dtype).set_(value.untyped_storage())).copy()  # type: ignore[call-overload]
+    storage = value.untyped_storage()
+    if storage.nbytes() and not (value.is_conj() or value.is_neg()):
+        _, memory = made.get(-storage.data_ptr(), (None, None))
+        if memory is None or memory.dtype != array.dtype:
+            memory = array_of(torch.empty(0, dtype=value.dtype).set_(storage)).copy()  # type: ignore[call-overload]
+            made[-storage.data_ptr()] = (storage, memory)
         steps = [n * value.element_size() for n in value.stride()]
         array = np.lib.stride_tricks.as_strided(memory[value.storage_offset() :], value.shape, steps)
     else:

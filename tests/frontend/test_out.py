@@ -105,6 +105,11 @@ def test_out_may_be_an_operand_and_counts_as_a_change() -> None:
         y.backward()
 
 
+def _into_itself() -> Any:
+    x = pp.ones(2, 2)
+    return pp.flip(x, (0,), out=x)
+
+
 WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "type": (
         lambda: pp.add(pp.ones(2), 1.5, out=pp.ones(2, dtype=pp.int64)),
@@ -124,6 +129,12 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "number": (lambda: pp.sort(pp.ones(2), out=pp.ones(2)), pp.ArgumentError, "out must be a tuple of 2 tensors"),
     "expanded": (lambda: pp.exp(pp.ones(3), out=pp.ones(1).expand(3)), pp.InplaceError, "share one memory location"),
+    "type of chosen elements": (
+        lambda: pp.gather(pp.ones(2), 0, pp.tensor([0]), out=pp.ones(1, dtype=pp.float64)),
+        pp.DTypeError,
+        "expected out tensor to have dtype float32, but got float64",
+    ),
+    "operand of cat": (lambda: _into_itself(), pp.InplaceError, "share their memory"),
     "other argument": (
         lambda: pp.add(pp.ones(2), 1, alfa=2, out=pp.ones(2)),
         pp.ArgumentError,
