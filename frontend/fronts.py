@@ -28,6 +28,7 @@ import numpy as np
 from . import dispatch, dtypes
 from .dispatch import errors
 from .errors import PappusError
+from .inplace import touch
 from .schema import REQUIRED, Param, converter
 from .source import outside
 from .symbolic import SymbolicArray
@@ -37,7 +38,7 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .opdef import OpDef
 
-__all__ = ["NUMBERS", "bind_operator", "make_front", "source"]
+__all__ = ["NUMBERS", "bind_inplace", "bind_operator", "make_front", "source"]
 
 # -- numbers among operands -----------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ def weak(tensor: Any, value: Any) -> Any:
 MAKE = """\
 {pad}_out = new(Tensor)
 {pad}_out._data = _found
-{pad}_out._node = _out._storage = _out._base = None
+{pad}_out._node = _out._storage = _out._base = _out._recipe = _out._seen = _out._made = None
 {pad}_out._requires_grad = False
 {pad}_out._index = 0
 """
@@ -135,6 +136,30 @@ EAGER = """\
         unsilence(_token)
 """
 
+INPLACE = """\
+def {dunder}(self, other):
+    if not entered:
+{numbers}        if (type(other) is Tensor or isinstance(other, Tensor)) and not (state.grad and (
+            self._requires_grad or other._requires_grad or (self._base is not None and self._base._requires_grad)
+        )):
+            _x0, _x1, _storage = self._data, other._data, self._storage
+            _kind = _x0.dtype
+            if (_kind is float32 or _kind is float64) and _kind is _x1.dtype:
+                if _storage is not None:
+                    _storage.version  # one of inference mode refuses to be counted
+                _token = silence(SILENT)
+                try:
+                    _found = ufunc_{op}(_x0, _x1, _x0)
+                except Exception:
+                    _found = None
+                finally:
+                    unsilence(_token)
+                if _found is not None:
+                    touch(self, {dunder!r})
+                    return self
+    return {dunder}_otherwise(self, other)
+"""
+
 CHECK = """\
         _key = ({key})
         if _key not in seen_{op}:
@@ -160,7 +185,7 @@ SCOPE: dict[str, Any] = {
     "kinds": dispatch.KINDS, "learn": dispatch.learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
     "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
     "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
-    "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg,
+    "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg, "touch": touch,
     "unsilence": errors.reset, "weak": weak, "wrap": dispatch.wrap,
 }  # fmt: skip
 """The globals of every front."""
@@ -415,5 +440,18 @@ def bind_operator(op: OpDef, dunder: str, other: Callable[..., Any], reflected: 
         SCOPE[f"{dunder}_otherwise"] = other
         text += f"    return {dunder}_otherwise({', '.join(names)})\n"
         _write(made, op, text, {})
+
+    return _lazily(dunder, write)
+
+
+def bind_inplace(op: OpDef, dunder: str, other: Callable[..., Any]) -> Any:
+    """The same for an in-place operator such as "__iadd__": numpy writes where no gradient can be lost."""
+
+    def write(made: Any) -> None:
+        writer = _Writer(op)
+        writer.tensors = ["self", "other"]
+        SCOPE[f"{dunder}_otherwise"] = other
+        numbers = indent(writer._numbers("self"), "    ")
+        _write(made, op, INPLACE.format(op=op.name, dunder=dunder, numbers=numbers), {})
 
     return _lazily(dunder, write)

@@ -166,7 +166,12 @@ def _to_int(op: str, name: str, value: Any) -> Any:
 
 def _to_ints(op: str, name: str, value: Any, length: int = 0) -> tuple[Any, ...]:
     if isinstance(value, (list, tuple)):
-        items = tuple(v if type(v) is int else _to_int(op, name, v) for v in value)
+        for v in value:
+            if type(v) is not int:
+                items = tuple([_to_int(op, name, v) for v in value])
+                break
+        else:
+            items = tuple(value)
         return items * length if length and len(items) == 1 else items
     item = _to_int(op, name, value)
     return (item,) * (length or 1)

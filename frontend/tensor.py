@@ -110,16 +110,19 @@ class Tensor:
 
     # What every call reads is in slots, which are read several times faster than defaults of the class; the operators'
     # fronts fill them by themselves (see fronts.MAKE). Anything else goes into the instance's dictionary.
-    __slots__ = ("__dict__", "__weakref__", "_base", "_data", "_index", "_node", "_requires_grad", "_storage")
+    __slots__ = (
+        "__dict__", "__weakref__", "_base", "_data", "_index", "_made", "_node", "_recipe", "_requires_grad", "_seen",
+        "_storage",
+    )  # fmt: skip
     _data: Any
     _requires_grad: bool
     _node: Node | None
     _index: int
     _storage: Storage | None
     _base: Tensor | None  # of a view (see inplace): whose memory it shows, by which operators,
-    _recipe: Any = None
-    _seen: Node | None = None  # the base's node that its own is derived from, and what keeps it from being written
-    _made: str | None = None
+    _recipe: Any
+    _seen: Node | None  # the base's node that its own is derived from, and what keeps it from being written
+    _made: str | None
     _wrapped: bool = False
     _grad: Tensor | None = None
     _hooks: list[Any] | None = None
@@ -166,7 +169,7 @@ class Tensor:
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """A tensor without numbers: leaf, without gradient, of memory of its own."""
         made = _new(cls)
-        made._node = made._storage = made._base = None
+        made._node = made._storage = made._base = made._recipe = made._seen = made._made = None
         made._requires_grad = False
         made._index = 0
         return made  # type: ignore[no-any-return]
@@ -191,7 +194,7 @@ class Tensor:
         """Wrap an array (or, during capture, a SymbolicArray) without copying or checking."""
         out = _new(cls)
         out._data = data
-        out._node = out._storage = out._base = None
+        out._node = out._storage = out._base = out._recipe = out._seen = out._made = None
         out._requires_grad = requires_grad
         out._index = 0
         return out  # type: ignore[no-any-return]
@@ -583,7 +586,7 @@ class Tensor:
         out = type(self)._from_data(self.__array_data("deepcopy").copy(), self._requires_grad)
         memo[id(self)] = out
         for name, value in self.__dict__.items():
-            if name not in ("_recipe", "_seen", "_made", "_hooks", "_post_hooks"):
+            if name not in ("_hooks", "_post_hooks"):
                 out.__dict__[name] = copy.deepcopy(value, memo)
         return out
 

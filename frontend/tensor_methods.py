@@ -7,6 +7,7 @@ ones.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from . import dispatch, dtypes, indexing, tensor_memory
 from .dtypes import DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
-from .fronts import bind_operator
+from .fronts import bind_inplace, bind_operator
 from .inplace import assign
 from .opdef import OPS
 from .tape import history_of, state
@@ -192,7 +193,10 @@ def install() -> None:
         if front is not None:
             setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(front)))
             setattr(Tensor, f"__r{dunder}__", _operator(OPS[name], f"__r{dunder}__", _reflected(front), True))
-            setattr(Tensor, f"__i{dunder}__", _inplace_operator(OPS[name], f"__i{dunder}__"))
+            inplace = _inplace_operator(OPS[name], f"__i{dunder}__")
+            if OPS[name].ufunc is not None:
+                inplace = bind_inplace(OPS[name], f"__i{dunder}__", inplace)
+            setattr(Tensor, f"__i{dunder}__", inplace)
     for dunder, name in _COMPARE.items():
         setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(OPS[name].front)))  # type: ignore[arg-type]
     from .ops.interchange import PROTOCOLS
@@ -226,6 +230,7 @@ def _inplace_operator(op: Any, name: str) -> Callable[..., Any]:
 # -- methods that are not an operator -------------------------------------------------------------
 
 
+@cache
 def _ops() -> Any:
     from . import ops
 

@@ -220,3 +220,61 @@ def test_first_calls_from_many_threads() -> None:
     for thread in threads:
         thread.join()
     assert len(found) == 8 and all(f == ops.expm1(pp.ones(2)).tolist() for f in found)
+
+
+@pytest.mark.parametrize("call", ["__iadd__", "__isub__", "__imul__", "__itruediv__"])
+def test_in_place_short_way(call: str) -> None:
+    x = pp.tensor([[1.0, 2.0], [3.0, 4.0]])
+    memory, view, want = x._data, x[0], getattr(x, call[:2] + call[3:])(pp.tensor([2.0, 4.0]))
+    before = x._version
+    assert getattr(x, call)(pp.tensor([2.0, 4.0])) is x
+    assert x._data is memory and x.tolist() == want.tolist() and view.tolist() == want[0].tolist()
+    assert x._version == view._version == before + 1
+    view += 1.5  # through a view, by a number
+    assert x[0].tolist() == (want[0] + 1.5).tolist() and x._version == before + 2
+    with pytest.raises(pp.PappusError, match="does not fit in place"):
+        getattr(pp.ones(2), call)(x)
+    assert pp.ones(3, dtype=pp.int64).__iadd__(2).tolist() == [3, 3, 3]
+
+
+def test_in_place_short_way_loses_no_gradient() -> None:
+    w = pp.ones(2, requires_grad=True)
+    with pytest.raises(pp.InplaceError, match="a leaf tensor that requires grad"):
+        w += 1.0
+    y = w * 3
+    loss = (y * y).sum()
+    y += 1.0
+    with pytest.raises(pp.InplaceError, match=r"mul.* saved its operand .*__iadd__"):
+        loss.backward()
+    x = pp.zeros(2)
+    x += w * 2
+    x.sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0]
+    with pp.no_grad():
+        w += 1.0
+    assert w.tolist() == [2.0, 2.0] and w.is_leaf
+
+
+def test_gradients_that_nobody_else_has_are_not_copied() -> None:
+    a, b = pp.ones(3, requires_grad=True), pp.ones(3, requires_grad=True)
+    seed = pp.ones(3)
+    (a + b).backward(seed)  # one gradient for both, and the caller's
+    assert len({id(t._data) for t in (a.grad, b.grad, seed)}) == 3
+    a.grad += 1.0
+    assert b.grad.tolist() == seed.tolist() == [1.0, 1.0, 1.0]
+    c = pp.ones(3, 3, requires_grad=True)
+    kept: list[Any] = []
+    c.register_hook(lambda g: kept.append(g))
+    (c * 2).sum().backward()
+    c.grad += 1.0
+    assert kept[0].tolist() == [[2.0] * 3] * 3
+
+
+def test_third_gradient_of_a_leaf_is_added_in_place() -> None:
+    w = pp.ones(2, requires_grad=True)
+    x = pp.tensor([1.0, 2.0])
+    (w * x + w * x + w * x + w).sum().backward()
+    assert w.grad.tolist() == [4.0, 7.0] and x.tolist() == [1.0, 2.0]
+    (g,) = pp.autograd.grad((w * w * w).sum(), w, create_graph=True)
+    g.sum().backward()
+    assert w.grad.tolist() == [10.0, 13.0]
