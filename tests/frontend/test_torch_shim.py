@@ -119,7 +119,7 @@ def test_names_that_have_nothing_to_do(tmp_path):
         square.register_autograd(lambda ctx, grad: 10 * ctx.saved_tensors[0] * grad, setup_context=setup)
         x = torch.ones(1, requires_grad=True)
         square(x).backward()
-        assert x.grad.item() == 10
+        assert x.grad.item() == 10 and torch.ops.mine.square is square and not torch.utils._triton.has_triton()
         """, tmp_path=tmp_path)  # fmt: skip
 
 

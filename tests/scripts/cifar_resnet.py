@@ -70,6 +70,7 @@ def main():
     parser.add_argument("--save")
     parser.add_argument("--steps", type=int, default=50)
     args = parser.parse_args()
+    torch.manual_seed(1)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     file = np.load(args.data)
     images, labels = torch.from_numpy(file["images"])[..., :16, :16].contiguous(), torch.from_numpy(file["labels"])
@@ -82,8 +83,8 @@ def main():
     if args.save:
         torch.save(net.state_dict(), args.save)
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
-    optimizer = optim.SGD(net.parameters(), lr=0.02, momentum=0.9, weight_decay=5e-4, nesterov=True)
-    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.05, total_steps=max(args.steps, 50))
+    optimizer = optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4, nesterov=True)
+    scheduler = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.02, total_steps=max(args.steps, 50))
     batch, correct, total = 16, 0, 0
     net.train()
     for step in range(args.steps):

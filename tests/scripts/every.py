@@ -9,7 +9,6 @@ import io
 import json
 import runpy
 import sys
-import time
 import traceback
 
 results = {}
@@ -18,7 +17,6 @@ for command in commands:
     script, *arguments = command.split("\t")
     sys.argv = [script, *arguments]
     printed = io.StringIO()
-    started = time.perf_counter()
     try:
         with contextlib.redirect_stdout(printed):
             runpy.run_path(script, run_name="__main__")
@@ -28,7 +26,6 @@ for command in commands:
     results[command] = {
         "printed": printed.getvalue(),
         "error": error,
-        "seconds": time.perf_counter() - started,
         "torch": sys.modules["torch"].__version__ if "torch" in sys.modules else "",
     }
 with open(out, "w") as file:

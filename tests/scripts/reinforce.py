@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--save")
     parser.add_argument("--steps", type=int, default=50)
     args = parser.parse_args()
+    torch.manual_seed(1)
     choices = np.load(args.data)["choices"]
     policy = Policy()
     if args.weights:

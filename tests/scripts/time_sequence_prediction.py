@@ -41,6 +41,7 @@ def main():
     parser.add_argument("--save")
     parser.add_argument("--steps", type=int, default=50)
     args = parser.parse_args()
+    torch.manual_seed(1)
     waves = torch.from_numpy(np.load(args.data)["waves"])
     input, target = waves[:, :-1], waves[:, 1:]
     seq = Sequence()

@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--save")
     parser.add_argument("--steps", type=int, default=50)
     args = parser.parse_args()
+    torch.manual_seed(1)
     file = np.load(args.data)
     images = torch.from_numpy(file["images"])[:, 0].flatten(1).sigmoid()
     noise = torch.from_numpy(file["noise"])

@@ -87,6 +87,7 @@ def main():
     parser.add_argument("--dropout", type=float, default=0.2)
     parser.add_argument("--lr", type=float, default=1.0)
     args = parser.parse_args()
+    torch.manual_seed(1)
     words, bptt, batch, clip = 50, 12, 8, 0.25
     data = batchify(torch.from_numpy(np.load(args.data)["words"]), batch)
     if args.model == "Transformer":

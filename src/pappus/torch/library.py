@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pappus.frontend.function import Function
-from pappus.torch.answers import decorator, never
+from pappus.torch.answers import decorator, never, refuse
 
 __all__ = ["CustomOp", "custom_op", "register_autograd", "register_fake", "register_kernel", "triton_op"]
 
@@ -59,6 +59,34 @@ class CustomOp:
             "forward": staticmethod(forward), "backward": staticmethod(backward), "setup_context": staticmethod(keep),
         }  # fmt: skip
         self._gradient = type(self.__name__.replace(".", "_"), (Function,), members)
+
+
+class _Namespace:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> CustomOp:
+        full = f"{self._name}::{name}"
+        if full not in _defined:
+            raise AttributeError(
+                f"torch.ops.{self._name} has no operator {name!r}: those declared with torch.library.custom_op are there",
+                name=name,
+            )
+        return _defined[full]
+
+
+class _Operators:
+    """torch.ops: the operators that the program itself has declared, by namespace."""
+
+    load_library = staticmethod(refuse("torch.ops.load_library", "libraries of PyTorch's operators are not loaded"))
+
+    def __getattr__(self, name: str) -> _Namespace:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Namespace(name)
+
+
+operators = _Operators()
 
 
 def custom_op(

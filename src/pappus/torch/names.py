@@ -28,6 +28,8 @@ REFUSED: dict[str, Any] = {
 
 def find(name: str) -> Any:
     """The object `torch.name`. Raises AttributeError, naming the nearest known name, where there is none."""
+    if name == "ops":
+        return importlib.import_module("pappus.torch.library").operators
     if name in MODULES:
         return importlib.import_module(f"pappus.torch.{name}")
     if name in absent.TABLES:

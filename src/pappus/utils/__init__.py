@@ -28,4 +28,12 @@ def __getattr__(name: str) -> Any:
         import importlib
 
         return importlib.import_module(f"pappus.utils.{name}")
+    if name in ("_triton", "flop_counter"):
+        from pappus.torch.answers import Answers, answer, never
+
+        known = {"has_triton": answer(False), "has_triton_package": answer(False)}
+        way_out = "count the operators of an exported program: pappus inspect"
+        counter = {"FlopCounterMode": never("utils.flop_counter.FlopCounterMode", way_out)}
+        doc = "Answers about what is not there."
+        return Answers(f"torch.utils.{name}", doc, known if name == "_triton" else counter)
     raise AttributeError(f"module 'pappus.utils' has no attribute {name!r}", name=name)
