@@ -80,6 +80,6 @@ view_as_type: Callable[..., Any] = operator(
     shape=_view_spec, eager=_view_kernel, view=True, complex="own", storage=True, differentiable=False,
     write=lambda base, new, dtype: view_as_type(new, base.dtype),
     samples=lambda: [
-        Sample((floats(2, 3), dtypes.int64)), Sample((floats(2, 3), dtypes.uint8)), Sample((ints(2, 4), dtypes.int64)),
+        Sample((floats(2, 4), dtypes.int64)), Sample((floats(2, 3), dtypes.uint8)), Sample((ints(2, 4), dtypes.int32)),
     ],
 )  # fmt: skip

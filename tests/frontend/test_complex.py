@@ -83,6 +83,18 @@ def test_copies_and_files(tmp_path: Any) -> None:
         pp.save({"z": z}, tmp_path / "wide.safetensors")
 
 
+def test_questions() -> None:
+    torch = pytest.importorskip("torch")
+    values = [1 + 0j, 1j, complex(2, float("nan"))]
+    for m in (pp, torch):
+        z, x = m.tensor(values), m.ones(2)
+        assert m.isreal(z).tolist() == [True, False, False] and m.isreal(x).tolist() == [True, True]
+        assert m.is_complex(z) and not m.is_complex(x) and not m.is_conj(z) and not z.is_conj()
+        for name in ("resolve_conj", "resolve_neg"):
+            assert getattr(m, name)(z) is z or m is torch
+        assert m.conj(z).resolve_conj().tolist()[:2] == [1 - 0j, -1j] and m.conj(x).tolist() == [1, 1]
+
+
 # -- parts are views ------------------------------------------------------------------------------
 
 

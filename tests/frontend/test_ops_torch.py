@@ -96,6 +96,7 @@ def _elu(x: Any, alpha: float, scale: float, input_scale: float) -> Any:
 
 # How to call in torch what (args, attrs) of dispatch.call say, where it is not torch.<name>(*args, **attrs).
 CALLS: dict[str, Callable[..., Any]] = {
+    "view_as_type": lambda x, dtype: x.view(dtype),
     "full": lambda size, fill_value, dtype: torch.full(size, fill_value, dtype=dtype),
     "gather": lambda x, index, dim: torch.gather(x, dim, index),
     "scatter": lambda x, index, src, dim: torch.scatter(x, dim, index, src if src.ndim else float(src)),
