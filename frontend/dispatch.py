@@ -235,6 +235,7 @@ def _arrays(arg: Any) -> Any:
 
 
 def wrap(array: Any) -> Tensor:
+    """A tensor around an array, or around the number that a kernel gave in its place."""
     out = Tensor.__new__(Tensor)
     out._data = array if type(array) is np.ndarray else np.asarray(array)
     return out

@@ -39,9 +39,10 @@ from .linalg import (
     permutation,
 )  # fmt: skip
 from .matmul import matmul
+from .parts import diagonal
 from .pointwise import to_dtype, where
 from .reduce import sum
-from .shape import diagonal, movedim, reshape, squeeze, stack, tril, triu, unsqueeze
+from .shape import movedim, reshape, squeeze, stack, tril, triu, unsqueeze
 
 F = TypeVar("F", bound=Callable[..., Any])
 LINALG: dict[str, Callable[..., Any]] = {}

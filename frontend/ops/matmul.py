@@ -264,7 +264,7 @@ def _terms(equation: str, ranks: list[int]) -> tuple[list[str], str]:
 
 
 def _diagonals(x: Any, labels: str) -> tuple[Any, str]:
-    from .shape import diagonal
+    from .parts import diagonal
 
     at = 0
     while at < len(labels):

@@ -18,12 +18,12 @@ from ._shapes import broadcast, wrap_dim
 from .complex_numbers import conj
 from .create import arange, full
 from .index import index_select
+from .parts import diagonal
 from .pointwise import eq, mul, sub, to_dtype, where
 from .reduce import sum
 from .shape import (
     cat,
     constant_pad_nd,
-    diagonal,
     expand,
     flatten,
     flip,
@@ -224,7 +224,7 @@ def dstack(tensors: Any) -> Any:
 @function()
 def cartesian_prod(*tensors: Any) -> Any:
     """Every combination of elements of 1-d tensors, one per row."""
-    from .shape import meshgrid
+    from .parts import meshgrid
 
     return flatten(tensors[0]) if len(tensors) == 1 else stack([flatten(g) for g in meshgrid(*tensors)], 1)
 

@@ -1,0 +1,130 @@
+"""Functions over the operators of shape: pieces, diagonals, shapes taken from another tensor, grids, stacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ArgumentError, ShapeError
+from ..inplace import part_of_many
+from ..symbolic import SymInt, sym_eq
+from ._names import function
+from ._shapes import broadcast, numel, wrap_dim
+from .shape import cat, expand, movedim, select, slice_, squeeze, transpose, view
+
+
+@function(method=True)
+def split(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Pieces of `split_size` (an int, or a list of sizes) along a dimension; the last may be smaller. The pieces are
+    views."""
+    size = self.shape[dim]
+    if isinstance(split_size, (int, SymInt)):
+        if isinstance(split_size, int) and split_size < 1 and size:
+            raise ArgumentError(f"split: split_size must be positive, got {split_size}")
+        count = int((size + split_size - 1) // split_size) if not (type(size) is int and size == 0) else 1
+        ends = [min((i + 1) * split_size, size) for i in range(count)]
+        return part_of_many((slice_(self, dim, i * split_size, end) for i, end in enumerate(ends)), "split")
+    sizes = list(split_size)
+    total: Any = 0
+    parts = []
+    for n in sizes:
+        parts.append(slice_(self, dim, total, total + n))
+        total = total + n
+    if not sym_eq(total, size):
+        raise ShapeError(f"split: sizes {sizes} add up to {total}, dimension {dim} has {size}")
+    return part_of_many(parts, "split")
+
+
+@function(method=True)
+def chunk(self: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """At most `chunks` pieces of equal size along a dimension; the last may be smaller. The pieces are views."""
+    if chunks < 1:
+        raise ArgumentError(f"chunk: chunks must be positive, got {chunks}")
+    size = self.shape[dim]
+    if isinstance(size, SymInt):
+        each = (size + chunks - 1) // chunks
+        return tuple(slice_(self, dim, i * each, size if i == chunks - 1 else (i + 1) * each) for i in range(chunks))
+    return split(self, max((size + chunks - 1) // chunks, 1), dim)
+
+
+@function(method=True)
+def unbind(self: Any, dim: int = 0) -> tuple[Any, ...]:
+    """The slices along a dimension, which disappears."""
+    return part_of_many((select(self, dim, i) for i in range(self.shape[dim])), "unbind")
+
+
+@function(method=True)
+def diagonal(self: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    """The diagonal of two dimensions as a new last dimension."""
+    from .index import gather
+
+    rank = len(self.shape)
+    a, b = wrap_dim(dim1, rank), wrap_dim(dim2, rank)
+    x = movedim(self, (a, b), (rank - 2, rank - 1))
+    rows, columns = x.shape[-2], x.shape[-1]
+    x = slice_(x, -1, offset, None) if offset >= 0 else slice_(x, -2, -offset, None)
+    count = max(min(rows, columns - offset) if offset >= 0 else min(rows + offset, columns), 0)
+    x = slice_(slice_(x, -2, 0, count), -1, 0, count)
+    from .create import arange
+
+    at = expand(view(arange(count), (count, 1)), (*x.shape[:-1], 1))
+    return squeeze(gather(x, -1, at), (-1,))
+
+
+@function(method=True)
+def expand_as(self: Any, other: Any) -> Any:
+    """Expanded to the shape of `other`."""
+    return expand(self, tuple(other.shape))
+
+
+@function(method=True)
+def view_as(self: Any, other: Any) -> Any:
+    """The same elements in the shape of `other`."""
+    return view(self, tuple(other.shape))
+
+
+@function(method=True)
+def reshape_as(self: Any, other: Any) -> Any:
+    """The same elements in the shape of `other`."""
+    return view(self, tuple(other.shape))
+
+
+@function(method=True)
+def swapaxes(self: Any, axis0: int, axis1: int) -> Any:
+    """Two dimensions exchanged."""
+    return transpose(self, axis0, axis1)
+
+
+@function()
+def broadcast_tensors(*tensors: Any) -> tuple[Any, ...]:
+    """All tensors expanded to their common shape."""
+    shape = broadcast(*[t.shape for t in tensors])
+    return tuple(expand(t, shape) for t in tensors)
+
+
+@function()
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
+    """Coordinate grids from 1-d coordinates, with "ij" or "xy" order."""
+    items = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if indexing not in ("ij", "xy"):
+        raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    swap = indexing == "xy" and len(items) > 1
+    if swap:
+        items[0], items[1] = items[1], items[0]
+    shape = tuple(numel(i.shape) for i in items)
+    grids = [expand(view(x, (1,) * d + (shape[d],) + (1,) * (len(items) - d - 1)), shape) for d, x in enumerate(items)]
+    if swap:
+        grids[0], grids[1] = grids[1], grids[0]
+    return tuple(grids)
+
+
+@function()
+def hstack(tensors: Any) -> Any:
+    """Joined along dimension 1 (0 for 1-d tensors)."""
+    items = [view(x, (1,)) if not x.shape else x for x in tensors]
+    return cat(items, 0 if len(items[0].shape) == 1 else 1)
+
+
+@function()
+def vstack(tensors: Any) -> Any:
+    """Joined along dimension 0, 1-d tensors being rows."""
+    return cat([view(x, (1, -1)) if len(x.shape) < 2 else x for x in tensors], 0)
