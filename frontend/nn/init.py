@@ -10,8 +10,9 @@ from pappus.frontend.autograd import no_grad
 from pappus.frontend.tensor import Tensor
 
 __all__ = [
-    "_calculate_fan_in_and_fan_out", "calculate_gain", "constant_", "eye_", "kaiming_normal_", "kaiming_uniform_",
-    "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+    "_calculate_fan_in_and_fan_out", "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_",
+    "kaiming_uniform_", "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_",
+    "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
@@ -101,6 +102,27 @@ def eye_(tensor: Tensor) -> Tensor:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
         tensor.copy_(ops.eye(int(tensor.shape[0]), int(tensor.shape[1]), dtype=tensor.dtype))
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """The identity as the weight of a convolution: each channel is passed on, as many as there are.
+
+    >>> import pappus as pp
+    >>> dirac_(pp.empty(1, 1, 3)).tolist()
+    [[[0.0, 1.0, 0.0]]]
+    """
+    if not 3 <= tensor.ndim <= 5:
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if tensor.shape[0] % groups:
+        raise ValueError(f"dim 0 of size {tensor.shape[0]} must be divisible by groups={groups}")
+    out = tensor.shape[0] // groups
+    middle = [int(n) // 2 for n in tensor.shape[2:]]
+    with no_grad():
+        tensor.zero_()
+        for group in range(groups):
+            for channel in range(min(out, int(tensor.shape[1]))):
+                tensor[(group * out + channel, channel, *middle)] = 1
     return tensor
 
 

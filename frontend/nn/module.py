@@ -441,6 +441,10 @@ class Module:
         """This module: it is on the CPU already."""
         return self
 
+    def cuda(self: M, device: Any = None) -> M:
+        """There is no CUDA device: raises RuntimeError."""
+        raise RuntimeError("Module.cuda: there is no CUDA device; ask torch.cuda.is_available() first")
+
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:

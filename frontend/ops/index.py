@@ -540,7 +540,7 @@ def one_hot(self: Any, num_classes: int = -1) -> Any:
     return to_dtype(eq(unsqueeze(self, -1), arange(num_classes)), dtypes.int64)
 
 
-@function()
+@function(method=True)
 def bincount(self: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs (or the sum of its weights)."""
     found = np.bincount(self.numpy(), None if weights is None else weights.detach().numpy(), minlength)

@@ -50,7 +50,8 @@ for _module, _names in {
     for _name in _names:
         FROM[_name] = (_module, _name)
 FROM |= {
-    "compile": ("export.compiling", "compile"), "device": ("frontend.tensor", "Device"), "dtype": ("frontend.dtypes", "DType"),
+    "compile": ("export.compiling", "compile"), "device": ("frontend.tensor", "Device"),
+    "dtype": ("frontend.dtypes", "DType"),
     "bool": ("frontend.dtypes", "bool_"), "float": ("frontend.dtypes", "float32"), "int": ("frontend.dtypes", "int32"),
     "short": ("frontend.dtypes", "int16"), "ops": ("frontend", "ops"),
 }  # fmt: skip

@@ -69,7 +69,7 @@ class _Namespace:
         full = f"{self._name}::{name}"
         if full not in _defined:
             raise AttributeError(
-                f"torch.ops.{self._name} has no operator {name!r}: those declared with torch.library.custom_op are there",
+                f"torch.ops.{self._name} has no operator {name!r}: only those of torch.library.custom_op are there",
                 name=name,
             )
         return _defined[full]

@@ -1,10 +1,13 @@
-"""Clipping of gradients, parameters as one vector, and sequences of different lengths (`rnn`)."""
+"""Clipping of gradients, parameters as one vector, sequences of different lengths (`rnn`), computed parameters."""
 
 from pappus.frontend.nn.clip import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from pappus.frontend.nn.vector import parameters_to_vector, vector_to_parameters
+from pappus.frontend.nn.weight_norm import remove_weight_norm, weight_norm
+from pappus.nn.utils import parametrizations as parametrizations
+from pappus.nn.utils import parametrize as parametrize
 from pappus.nn.utils import rnn as rnn
 
 __all__ = [
     "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm", "parameters_to_vector",
-    "vector_to_parameters",
+    "remove_weight_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip

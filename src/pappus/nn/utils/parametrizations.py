@@ -1,0 +1,5 @@
+"""Ready-made parametrizations."""
+
+from pappus.frontend.nn.parametrize import weight_norm
+
+__all__ = ["weight_norm"]
