@@ -79,7 +79,7 @@ def _require(output: Tensor, what: str) -> None:
         if not output.dtype.differentiable
         else "no operand required grad, or it was computed under no_grad() or from detach()ed tensors"
     )
-    if output.dtype.is_floating_point and state.cuts:
+    if output.dtype.differentiable and state.cuts:
         reason += " (in this thread, most recently: " + ", ".join(
             f"{what} at {line_of(place)}" for what, place in state.cuts.items()
         ) + ")"

@@ -51,11 +51,11 @@ class _Call:
     def _stand_in(self, leaf: Any, outer: bool) -> Tensor:
         from .. import ops
 
-        if not isinstance(leaf, Tensor) or not leaf.dtype.is_floating_point:
+        if not isinstance(leaf, Tensor) or not leaf.dtype.differentiable:
             kind = str(leaf.dtype) if isinstance(leaf, Tensor) else type(leaf).__name__
             raise ArgumentError(
-                f"{self.what}: it differentiates by floating-point tensors, got {kind}; name other arguments in "
-                "argnums, or convert with .float()"
+                f"{self.what}: it differentiates by floating-point and complex tensors, got {kind}; name other "
+                "arguments in argnums, or convert with .float()"
             ).at(None, user_location())
         if outer and leaf._requires_grad:
             alias: Tensor = ops.alias(leaf)

@@ -140,7 +140,7 @@ def _constant(name: str) -> Any:
 def _tensor(value: torch.Tensor, made: dict[int, tuple[Any, Any]]) -> pp.Tensor:
     if value.layout != torch.strided or value.is_quantized:
         raise Missing(f"layout {value.layout}")
-    # A copy of the memory with the tensor's strides, so that transposed and expanded samples stay that, and tensors that
+    # A copy of the memory, with the strides of the tensor: transposed and expanded samples stay that, and tensors that
     # share memory (as an operand and out) share it here.
     array = array_of(value)
     storage = value.untyped_storage()

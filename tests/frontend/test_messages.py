@@ -318,7 +318,7 @@ def test_backward_without_gradient_says_where_the_history_was_cut() -> None:
     text = str(fail(z.backward))
     assert re.search(rf"no_grad at \S*{cut}", text), text
     text = str(fail((x > 0).sum().backward))
-    assert "its type is pappus.int64, and only floating-point tensors have gradients" in text
+    assert "its type is pappus.int64, and only floating-point and complex tensors have gradients" in text
 
 
 def test_anomaly_says_the_line_in_the_error_itself() -> None:
