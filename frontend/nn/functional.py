@@ -30,6 +30,7 @@ from pappus.frontend.ops import conv_transpose1d as conv_transpose1d
 from pappus.frontend.ops import conv_transpose2d as conv_transpose2d
 from pappus.frontend.ops import conv_transpose3d as conv_transpose3d
 from pappus.frontend.ops import scaled_dot_product_attention as scaled_dot_product_attention
+from pappus.frontend.ops._shapes import through_float32
 from pappus.frontend.symbolic import is_symbolic, same_size
 from pappus.frontend.tensor import Tensor
 
@@ -219,11 +220,13 @@ def _softmax_dim(input: Tensor, dim: int | None) -> int:
     return 0 if input.ndim in (0, 1, 3) else 1
 
 
+@through_float32
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x divided by its p-norm along `dim` (at least eps)."""
     return input / ops.norm(input, p, dim, keepdim=True).clamp(min=eps)  # type: ignore[no-any-return]
 
 
+@through_float32
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between two tensors' vectors along `dim`."""
     x1, x2 = ops.broadcast_tensors(x1, x2)

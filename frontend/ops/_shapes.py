@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..dtypes import DType, float_of, get_default_dtype, result_type, stores_only
+from ..dtypes import DType, float32, float_of, get_default_dtype, result_type, stores_only
 from ..dtypes import from_numpy_dtype as dtype_of
 from ..errors import DimError, DTypeError, ShapeError
 from ..opdef import Spec
@@ -190,6 +191,26 @@ def row_major(array: Any) -> Any:
             out[..., at : at + 8] = array[..., at : at + 8]
         return out
     return array.copy()
+
+
+def through_float32(compose: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a function of tensors in operators: float16 and bfloat16 ones are float32 inside, the result short
+    again."""
+
+    @functools.wraps(compose)
+    def run(*args: Any, **attrs: Any) -> Any:
+        short = (args[0] if args else next(iter(attrs.values()))).dtype
+        if short.itemsize != 2 or not short.is_floating_point:
+            return compose(*args, **attrs)
+        from .pointwise import to_dtype
+
+        def widen(value: Any) -> Any:
+            return to_dtype(value, float32) if getattr(value, "dtype", None) is short else value
+
+        out = compose(*map(widen, args), **{name: widen(value) for name, value in attrs.items()})
+        return to_dtype(out, short) if out.dtype is float32 else out
+
+    return run
 
 
 def promote_arrays(*arrays: Any) -> tuple[Any, ...]:

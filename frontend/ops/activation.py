@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import dtypes
 from ..dtypes import float_of
 from ..erf import erf_array
 from ..errors import ArgumentError, DTypeError, ShapeError
@@ -21,6 +22,15 @@ from .shape import slice_
 
 SQRT_HALF, GAUSS = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
 TAGS = ("pointwise", "activation", "inplace")
+
+
+def _number_only(name: str) -> Callable[..., Spec]:
+    def shape(x: Any, **attrs: Any) -> Spec:
+        if x.dtype is dtypes.bool_:
+            raise DTypeError(f"{name} is not defined for bool tensors; use x.float()")
+        return same(x)
+
+    return shape
 
 
 def _float_only(name: str) -> Callable[..., Spec]:
@@ -39,6 +49,7 @@ def _activation(
     vjp: Callable[..., Any] | None,
     decompose: Callable[..., Any],
     *attrs: dict[str, Any],
+    integers: bool = False,
 ) -> Callable[..., Any]:
     name = schema.split("(")[0]
 
@@ -46,11 +57,12 @@ def _activation(
         more = [Sample((floats(3, 4, low=-4.0, high=4.0),), a) for a in attrs]
         return [Sample((floats(2, 3, low=-4.0, high=4.0),)), *more]
 
-    eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(as_float(x), **kw))
+    cast = (lambda x: x) if integers else as_float
+    eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(cast(x), **kw))
     return operator(
         schema,
         doc,
-        shape=_float_only(name),
+        shape=_number_only(name) if integers else _float_only(name),
         eager=eager,
         vjp=vjp,
         decompose=decompose,
@@ -97,15 +109,24 @@ relu = operator(
     vjp=lambda g, out, _x: (relu_backward(g, out),), decompose=lambda x: maximum(x, 0),
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip
+
+
+def _bounds(x: Any, *bounds: float) -> tuple[Any, ...]:
+    """Bounds in the kind of the tensor: integers clamp to integers."""
+    return bounds if x.dtype.is_floating_point else tuple(int(b) for b in bounds)
+
+
 relu6 = _activation(
     "relu6(Tensor self) -> Tensor", "min(max(x, 0), 6).", lambda x: np.clip(x, x.dtype.type(0), x.dtype.type(6)),
     lambda g, out, _x: (where(logical_and(gt(out, 0), lt(out, 6)), g, 0.0),), lambda x: _clamp(x, 0, 6),
+    integers=True,
 )  # fmt: skip
 hardtanh = _activation(
     "hardtanh(Tensor self, float min_val=-1.0, float max_val=1.0) -> Tensor", "x limited to [min_val, max_val].",
     lambda x, min_val, max_val: np.clip(x, x.dtype.type(min_val), x.dtype.type(max_val)),
     lambda g, _out, x, min_val, max_val: (where(logical_and(gt(x, min_val), lt(x, max_val)), g, 0.0),),
-    lambda x, min_val=-1.0, max_val=1.0: _clamp(x, min_val, max_val), {"min_val": -2.0, "max_val": 0.5},
+    lambda x, min_val=-1.0, max_val=1.0: _clamp(x, *_bounds(x, min_val, max_val)), {"min_val": -2.0, "max_val": 0.5},
+    integers=True,
 )  # fmt: skip
 leaky_relu = _activation(
     "leaky_relu(Tensor self, float negative_slope=0.01) -> Tensor", "x where positive, negative_slope * x elsewhere.",

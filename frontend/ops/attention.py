@@ -10,6 +10,7 @@ from ..errors import ArgumentError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import is_symbolic, sym_eq
 from ._samples import floats, masks
+from ._shapes import through_float32
 
 __all__ = ["rotary_embedding", "scaled_dot_product_attention"]
 
@@ -66,6 +67,7 @@ def _broadcast(a: Any, b: Any, name: str) -> tuple[Any, ...]:
     return tuple(out)
 
 
+@through_float32
 def _attention_decompose(
     query: Any, key: Any, value: Any, attn_mask: Any, *, dropout_p: float, is_causal: bool, scale: Any,
     enable_gqa: bool,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..native import conv as native_conv
 from ..opdef import Sample, Spec, operator
@@ -128,6 +130,8 @@ def _convolution_eager(
     stride, padding, dilation, output_padding = (
         v * spatial if len(v) == 1 else v for v in (stride, padding, dilation, output_padding)
     )
+    kind = input.dtype
+    input, weight, bias = (_wide(a) for a in (input, weight, bias))
     if transposed:
         size = tuple(
             (n - 1) * s - 2 * p + d * (k - 1) + e + 1
@@ -146,7 +150,13 @@ def _convolution_eager(
         out = kernels.conv_forward(xp, input, weight, stride, padding, dilation, groups)
     if bias is not None:
         out += bias.reshape(-1, *(1,) * spatial)
-    return out
+    return out if out.dtype == kind else out.astype(kind)
+
+
+def _wide(array: Any) -> Any:
+    """float16 and bfloat16 as float32, in which products are summed."""
+    short = array is not None and array.dtype.itemsize == 2 and array.dtype.kind in "fV"
+    return array.astype(np.float32) if short else array
 
 
 def _needs(tensor: Any) -> bool:
@@ -254,10 +264,12 @@ def _weight_grad_eager(
 ) -> Any:
     spatial = len(kernel_size)
     stride, padding, dilation = (v * spatial if len(v) == 1 else v for v in (stride, padding, dilation))
-    found = native_conv.weight_grad(input, grad_output, kernel_size, stride, padding, dilation, groups)
-    if found is not None:
-        return found
-    return kernels.conv_weight_grad(xp, input, grad_output, kernel_size, stride, padding, dilation, groups)
+    kind = input.dtype
+    input, grad_output = _wide(input), _wide(grad_output)
+    out = native_conv.weight_grad(input, grad_output, kernel_size, stride, padding, dilation, groups)
+    if out is None:
+        out = kernels.conv_weight_grad(xp, input, grad_output, kernel_size, stride, padding, dilation, groups)
+    return out if out.dtype == kind else out.astype(kind)
 
 
 def _weight_grad_vjp(

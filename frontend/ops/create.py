@@ -46,22 +46,32 @@ def _arange_dtype(start: Any, end: Any, step: Any, dtype: DType | None) -> DType
     return get_default_dtype() if any(isinstance(v, float) for v in (start, end, step)) else dtypes.int64
 
 
+def _whole(dtype: Any, *numbers: Any) -> tuple[Any, ...]:
+    """Bounds as int64 results use them: without their fractions."""
+    return tuple(int(n) if isinstance(n, float) else n for n in numbers) if dtype is dtypes.int64 else numbers
+
+
 def _arange_shape(start: Any, end: Any, step: Any = 1, *, dtype: Any = None) -> Spec:
-    if step == 0:
-        raise ArgumentError("arange: step must not be 0")
+    for what, number in (("start", start), ("end", end), ("step", step)):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise ArgumentError(f"arange: {what} must be finite, got {number}")
+    start, end, step = _whole(dtype, start, end, step)
+    if not isinstance(step, SymInt) and step == 0:
+        raise ArgumentError("arange: step must not be 0" + (", and is without its fraction" if dtype else ""))
+    if all(isinstance(n, (int, float)) for n in (start, end, step)) and (end - start) * step < 0:
+        raise ArgumentError(f"arange: step {step} leads away from end {end} when starting at {start}")
     if any(isinstance(v, float) for v in (start, end, step)):
         count: Any = math.ceil((end - start) / step)
     elif isinstance(step, int) and step < 0:
         count = (start - end - step - 1) // -step
     else:
         count = (end - start + step - 1) // step
-    if not isinstance(count, SymInt) and count < 0:
-        raise ArgumentError(f"arange: step {step} leads away from end {end} when starting at {start}")
     return Spec((count,), _arange_dtype(start, end, step, dtype))
 
 
 def _arange_kernel(xp: Any, start: Any, end: Any, step: Any, dtype: Any) -> Any:
     spec = _arange_shape(start, end, step, dtype=dtype)
+    start, end, step = _whole(dtype, start, end, step)
     if spec.dtype.is_floating_point:
         return (start + np.arange(spec.shape[0], dtype=np.float64) * step).astype(spec.dtype.numpy)
     return (start + np.arange(spec.shape[0]) * step).astype(spec.dtype.numpy)
@@ -184,8 +194,19 @@ def _converted_to(dtype: Any, array: Any) -> Any:
 def linspace(
     start: Any, end: Any, steps: int, *, dtype: Any = None, requires_grad: bool = False, device: Any = None
 ) -> Any:
-    """`steps` evenly spaced numbers from `start` to `end`, both included."""
-    return _finish(_converted_to(dtype, np.linspace(_number(start), _number(end), int(steps))), requires_grad)
+    """`steps` evenly spaced numbers from `start` to `end`, both included; for integers, without their fractions."""
+    if isinstance(steps, float):
+        raise ArgumentError(f"linspace: steps must be an int, got {steps}")
+    if steps < 0:
+        raise ArgumentError(f"linspace: the number of steps must not be negative, got {steps}")
+    low, high = _number(start), _number(end)
+    if dtype is not None and as_dtype(dtype).category < 2:
+        low, high = math.trunc(low), math.trunc(high)
+    # From both ends to the middle, so that the ends are exact and the fractions of integers mirror.
+    step = (high - low) / (steps - 1) if steps > 1 else 0.0
+    place = np.arange(int(steps))
+    data = np.where(place < max(steps // 2, steps == 1), low + step * place, high - step * (steps - 1 - place))
+    return _finish(_converted_to(dtype, data), requires_grad)
 
 
 @function()

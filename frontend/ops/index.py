@@ -16,7 +16,7 @@ from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints
 from ._shapes import broadcast, ordered, wrap_dim
-from .create import arange, zeros
+from .create import arange, full, zeros
 from .pointwise import eq, to_dtype, where
 from .reduce import ValuesIndices
 from .shape import constant_pad_nd, expand, flatten, reshape, slice_, unsqueeze, view
@@ -214,9 +214,8 @@ def scatter(self: Any, dim: int, index: Any, src: Any = None, *, value: Any = No
     """self with src (a tensor or a number) written: out[index[i][j]][j] = src[i][j] for dim 0, and so on."""
     src = value if src is None else src
     if reduce == "add":
-        return _scatter_add(
-            self, index, src if isinstance(src, Tensor) else zeros(index.shape, dtype=self.dtype) + src, dim
-        )
+        number = not isinstance(src, Tensor)
+        return _scatter_add(self, index, full(tuple(index.shape), src, dtype=self.dtype) if number else src, dim)
     if reduce is not None:
         raise ArgumentError(f"scatter: reduce must be None or 'add', got {reduce!r}")
     if not isinstance(src, Tensor):
@@ -544,7 +543,8 @@ def one_hot(self: Any, num_classes: int = -1) -> Any:
 def bincount(self: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each non-negative integer occurs (or the sum of its weights)."""
     found = np.bincount(self.numpy(), None if weights is None else weights.detach().numpy(), minlength)
-    return Tensor._from_data(found if weights is None else found.astype(weights.dtype.numpy))
+    kind = found.dtype if weights is None else np.float32 if weights.dtype is dtypes.float32 else np.float64
+    return Tensor._from_data(found.astype(kind))
 
 
 @function(method=True)

@@ -12,6 +12,7 @@ from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
 from ._samples import floats, ints
+from ._shapes import through_float32
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss", "kl_div", "l1_loss",
@@ -454,6 +455,7 @@ binary_cross_entropy = operator(
 )
 
 
+@through_float32
 def _bce_logits_decompose(input: Any, target: Any, weight: Any, pos_weight: Any, *, reduction: str) -> Any:
     _check_same("binary_cross_entropy_with_logits", input, target)
     # log(1 + exp(-x)), without overflow for either sign

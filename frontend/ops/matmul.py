@@ -221,12 +221,17 @@ addmm = _short(
     Sample((floats(2, 4), floats(2, 3), floats(3, 4, seed=2)), {"beta": 0.5, "alpha": 2.0}),
     Sample((floats(4), floats(2, 3), floats(3, 4, seed=2))),
 )  # fmt: skip
+
+
+def _times(x: Any, factor: Any) -> Any:
+    """`x` times a number, which for integers loses its fraction."""
+    return x if factor == 1 else x * (factor if x.dtype.is_floating_point else int(factor))
+
+
 baddbmm = _short(
     "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     "beta * self + alpha * (batch1 @ batch2), in a batch.",
-    lambda x, a, b, beta=1, alpha=1: add(
-        x if beta == 1 else x * beta, _bmm(a, b) if alpha == 1 else _bmm(a, b) * alpha
-    ),
+    lambda x, a, b, beta=1, alpha=1: add(_times(x, beta), _times(_bmm(a, b), alpha)),
     Sample((floats(2, 2, 2), floats(2, 2, 3), floats(2, 3, 2, seed=2)), {"alpha": 2.0}),
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ArgumentError, DTypeError, ShapeError
 from ..tensor import Tensor
 from ._names import function
-from ._shapes import broadcast, wrap_dim, wrap_dims
+from ._shapes import broadcast, through_float32, wrap_dim, wrap_dims
 from .complex_numbers import squared
 from .create import zeros
 from .linalg import linalg_inv, linalg_svdvals, need_matrix
@@ -43,7 +43,11 @@ def vector_norm(x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *,
         raise DTypeError(f"linalg.vector_norm of {x.dtype}: only floating-point and complex tensors; use x.float()")
     if not isinstance(ord, (int, float)):
         raise ArgumentError(f"linalg.vector_norm: ord must be a number, got {ord!r}")
-    dim = (dim,) if isinstance(dim, int) else dim
+    return _vector_norm(x, ord, (dim,) if isinstance(dim, int) else dim, keepdim)
+
+
+@through_float32
+def _vector_norm(x: Any, ord: float, dim: Any, keepdim: bool) -> Any:
     if ord == 2:
         return _safe_power(sum(squared(x), dim, keepdim), 0.5)
     size = absolute(x)
@@ -153,10 +157,15 @@ def renorm(self: Any, p: float, dim: int, maxnorm: float) -> Any:
 # -- distances ------------------------------------------------------------------------------------
 
 
+@through_float32
+def _dist(a: Any, b: Any, p: float) -> Any:
+    return vector_norm(a - b, p)
+
+
 @function(method=True)
 def dist(self: Any, other: Any, p: float = 2) -> Any:
     """The p-norm of self - other."""
-    return vector_norm(self - other, p)
+    return _dist(self, other, p)
 
 
 @function()

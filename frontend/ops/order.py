@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import DimError
+from ..errors import ArgumentError, DimError
 from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
@@ -127,9 +127,15 @@ def nanmean(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
 @function(method=True)
 def histc(self: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """How many elements fall into each of `bins` equal intervals from `min` to `max` (from the data if both are 0)."""
-    data = self.detach().numpy().astype(np.float64)
-    low, high = (data.min(), data.max()) if min == max == 0 and data.size else (min, max)
+    data = self.detach().numpy().reshape(-1)
+    data = data.astype(np.float32) if data.dtype.itemsize == 2 else data
+    kind = data.dtype.type
+    low, high = (data.min(), data.max()) if min == max == 0 and data.size else (kind(min), kind(max))
     if low == high:
-        low, high = low - 1, high + 1
-    counts, _ = np.histogram(data, bins, (low, high))
+        low, high = kind(low - kind(1)), kind(high + kind(1))
+    if not (np.isfinite(low) and np.isfinite(high)) or high < low:
+        raise ArgumentError(f"histc: the range must be finite and rising, got {low} to {high}")
+    inside = data[(data >= low) & (data <= high)]
+    place = ((inside - low) / (high - low) * kind(bins)).astype(np.int64)  # in the elements' own precision, as torch
+    counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
     return Tensor._from_data(counts.astype(self.dtype.numpy))

@@ -26,6 +26,7 @@ from ._shapes import (
     promoted,
     same,
     same_float,
+    through_float32,
 )  # fmt: skip
 from .cast import to_dtype as to_dtype
 
@@ -397,7 +398,7 @@ minimum = _binary(
 
 
 def _remainder_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
-    return g, (-g * floor(a / b) if b.requires_grad else None)
+    return g, (-g * floor_divide(a, b) if b.requires_grad else None)
 
 
 remainder = _binary("remainder", np.remainder, _remainder_vjp, "a modulo b, with the sign of b.", 1.1, 2.0)
@@ -617,7 +618,8 @@ fmod = operator(
     samples=lambda: [Sample((floats(4), floats(4, low=0.3, high=0.4, seed=8))), Sample((floats(4), 0.3))],
 )
 square = operator(
-    "square(Tensor self) -> Tensor", "x * x.", decompose=lambda x: mul(x, x), inline=True, tags=TAGS,
+    "square(Tensor self) -> Tensor", "x * x; int64 from bools.",
+    decompose=lambda x: mul(x, x) if x.dtype is not dtypes.bool_ else to_dtype(x, dtypes.int64), inline=True, tags=TAGS,
     samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
 masked_fill = operator(
@@ -631,7 +633,7 @@ masked_fill = operator(
 lerp = operator(
     "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor",
     "self + weight * (end - self).",
-    decompose=lambda a, b, weight: a + weight * (b - a),
+    decompose=through_float32(lambda a, b, weight: a + weight * (b - a)),
     inline=True,
     tags=("like_self", "inplace"),
     samples=lambda: [
@@ -642,7 +644,7 @@ lerp = operator(
 addcmul = operator(
     "addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
     "self + value * tensor1 * tensor2.",
-    decompose=lambda x, a, b, value: x + (a * b if value == 1 else a * value * b),
+    decompose=through_float32(lambda x, a, b, value: x + (a * b if value == 1 else a * value * b)),
     inline=True,
     tags=("inplace",),
     samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, seed=4)), {"value": 0.5})],
@@ -650,7 +652,7 @@ addcmul = operator(
 addcdiv = operator(
     "addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
     "self + value * tensor1 / tensor2.",
-    decompose=lambda x, a, b, value: x + (a / b if value == 1 else a * value / b),
+    decompose=through_float32(lambda x, a, b, value: x + (a / b if value == 1 else a * value / b)),
     inline=True,
     tags=("inplace",),
     samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, low=0.5, seed=4)), {"value": 0.5})],

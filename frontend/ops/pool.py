@@ -7,7 +7,7 @@ those slices is the pooled image. Copying windows would cost an order of magnitu
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -272,6 +272,16 @@ def _divisor(xp: Any, shape: Any, kernel: Any, stride: Any, padding: Any, size: 
     return counts[0][:, None] * counts[1]
 
 
+def _wide(kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """Sums of float16 and bfloat16 elements in float32, rounded once."""
+
+    def run(xp: Any, x: Any, **attrs: Any) -> Any:
+        short = x.dtype.itemsize == 2 and x.dtype.kind in "fV"
+        return kernel(xp, x.astype(np.float32), **attrs).astype(x.dtype) if short else kernel(xp, x, **attrs)
+
+    return run
+
+
 def _avg_pool_shape(
     self: Spec, *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
     divisor_override: Any,
@@ -282,6 +292,7 @@ def _avg_pool_shape(
     return Spec((*self.shape[:-2], *out), self.dtype)
 
 
+@_wide
 def _avg_pool_eager(
     xp: Any, self: Any, *, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool, count_include_pad: bool,
     divisor_override: Any,
@@ -339,6 +350,7 @@ def _avg_backward_shape(grad_output: Spec, *, input_size: Any, **_: Any) -> Spec
     return Spec((*grad_output.shape[:-2], *input_size), grad_output.dtype)
 
 
+@_wide
 def _avg_backward_eager(
     xp: Any, grad_output: Any, *, input_size: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
     count_include_pad: bool, divisor_override: Any,
@@ -436,7 +448,7 @@ adaptive_avg_pool2d = operator(
 
 def _adaptive_max_decompose(self: Any, *, output_size: Any) -> Any:
     size = _adaptive_size("adaptive_max_pool2d", self, output_size)
-    if size == (1, 1):
+    if size == (1, 1) and any(is_symbolic(n) for n in self.shape[-2:]):
         return self.amax((-2, -1), keepdim=True)
     kernel = _even_kernel(self.shape[-2:], size)
     if kernel is not None:
@@ -444,8 +456,9 @@ def _adaptive_max_decompose(self: Any, *, output_size: Any) -> Any:
     from . import stack
 
     high, wide = (_bins(int(n), o) for n, o in zip(self.shape[-2:], size, strict=True))
-    rows = [self[..., a:b, :].amax(-2) for a, b in high]
-    return stack([stack([row[..., a:b].amax(-1) for a, b in wide], -1) for row in rows], -2)
+    # One pooling for each window: its gradient goes to the first of equal maxima, in the order of rows.
+    found = [max_pool2d(self[..., a:b, c:d], (b - a, d - c)) for a, b in high for c, d in wide]
+    return stack(found, -1).reshape(*self.shape[:-2], *size)
 
 
 adaptive_max_pool2d = operator(

@@ -18,6 +18,7 @@ from ..tensor import Tensor
 from ._names import function
 from .create import zeros
 from .index import gather, scatter, scatter_add
+from .pointwise import div
 from .pool import (
     _bins,
     _sizes,
@@ -117,14 +118,15 @@ def avg_pool3d(
     outer = ((kernel[0], 1), (step[0], 1), (pad[0], 0), ceil_mode)
     out = avg_pool2d(_columns(images, depth), *outer, divisor_override=1)
     out = reshape(out, (*out.shape[:-1], *images.shape[-2:]))
+    integer = not input.dtype.is_floating_point
     if divisor_override is not None:
-        return out / divisor_override
+        return div(out, divisor_override, rounding_mode="trunc" if integer else None)
     counts = [
         _counts(int(n), k, s, p, ceil_mode, count_include_pad)
         for n, k, s, p in zip(input.shape[-3:], kernel, step, pad, strict=True)
     ]
     divisor = counts[0][:, None, None] * counts[1][:, None] * counts[2]
-    return out / Tensor._from_data(divisor.astype(input.dtype.numpy))
+    return div(out, Tensor._from_data(divisor.astype(input.dtype.numpy)), rounding_mode="trunc" if integer else None)
 
 
 # -- windows that adapt ---------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from ._names import function
 from ._samples import floats
 from ._shapes import broadcast, wrap_dim
 from .complex_numbers import conj
-from .create import arange, full
+from .create import arange, full, zeros
 from .index import index_select
 from .parts import diagonal
 from .pointwise import eq, mul, sub, to_dtype, where
@@ -76,7 +76,7 @@ def diag_embed(self: Any, offset: int = 0, dim1: int = -2, dim2: int = -1) -> An
         x = constant_pad_nd(x, (0, abs(offset)))
     rows, columns = view(arange(size), (size, 1)), arange(size)
     spread = unsqueeze(x, -1) if offset >= 0 else unsqueeze(x, -2)
-    out = where(eq(columns - rows, offset), spread, 0)
+    out = where(eq(columns - rows, offset), spread, zeros((), dtype=self.dtype))
     return movedim(out, (-2, -1), (dim1, dim2))
 
 

@@ -17,7 +17,7 @@ from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints, masks
-from ._shapes import _F32, _F64, add_up, as_float, in_float32, numel, wrap_dim, wrap_dims
+from ._shapes import _F32, _F64, add_up, as_float, in_float32, numel, through_float32, wrap_dim, wrap_dims
 from .complex_numbers import imag, real, squared
 from .pointwise import eq, exp, log, logical_not, maximum, ne, sqrt, to_dtype, where
 from .shape import expand, flip, permute, slice_, squeeze, view
@@ -467,6 +467,11 @@ def norm(self: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtyp
     x = self if dtype is None else to_dtype(self, dtype)
     if x.dtype.category < 2:
         raise DTypeError(f"norm of {x.dtype}: only floating-point and complex tensors; use x.float()")
+    return _norm(x, p, dim, keepdim)
+
+
+@through_float32
+def _norm(x: Any, p: Any, dim: Any, keepdim: bool) -> Any:
     if p in ("fro", 2, 2.0):
         return sqrt(sum(squared(x), dim, keepdim))
     if p == math.inf:

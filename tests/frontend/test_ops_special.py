@@ -57,3 +57,40 @@ def test_refusals() -> None:
         pp.mvlgamma(pp.ones(1), 0)
     with pytest.raises(pp.DTypeError, match="only floating-point"):
         pp.igamma(pp.tensor([1]), pp.tensor([2]))
+
+
+# -- types that are not float32 -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [pp.float16, pp.bfloat16])
+def test_short_types_do_not_overflow_inside_a_composite(dtype: pp.DType) -> None:
+    x = pp.full((4, 8), 300.0, dtype=dtype)  # the squares are above float16's largest number
+    assert pp.linalg.vector_norm(x, dim=-1).tolist() == pytest.approx([848.0] * 4, rel=5e-3)
+    assert pp.nn.functional.rms_norm(x, (8,)).tolist() == [[1.0] * 8] * 4
+    assert pp.nn.functional.normalize(x).dtype is dtype
+    assert pp.nn.functional.cosine_similarity(x, x).tolist() == pytest.approx([1.0] * 4)
+    assert pp.dist(input=x, other=-x).dtype is dtype
+    ones = pp.ones(1, 600, 1, 1, dtype=dtype)
+    assert pp.conv_transpose2d(ones, pp.full((600, 1, 1, 1), 1.01, dtype=dtype)).item() == pytest.approx(606, rel=4e-3)
+
+
+def test_integers_stay_integers() -> None:
+    n = pp.tensor([[-7, 3], [9, 4]])
+    assert pp.nn.functional.relu6(n).tolist() == [[0, 3], [6, 4]]
+    assert pp.nn.functional.hardtanh(n, -2, 5).tolist() == [[-2, 3], [5, 4]]
+    assert pp.square(pp.tensor([True, False])).tolist() == [1, 0]
+    assert pp.diag(pp.tensor([True, True])).dtype is pp.bool
+    assert pp.baddbmm(n[None], n[None], n[None], alpha=2.7, beta=0.5).tolist() == [[[152, -18], [-54, 86]]]
+    assert pp.linspace(-3, 4.9, 4, dtype=pp.int64).tolist() == [-3, 0, 1, 4]
+    assert pp.arange(-0.9, 2.1, 2, dtype=pp.int64).tolist() == [0]
+    assert pp.bincount(pp.tensor([1, 1]), weights=pp.tensor([2, 3])).dtype is pp.float64
+    with pytest.raises(pp.ArgumentError, match="without its fraction"):
+        pp.arange(0.0, 5.0, 0.5, dtype=pp.int64)
+    with pytest.raises(pp.DTypeError, match="relu6 is not defined for bool"):
+        pp.nn.functional.relu6(pp.tensor([True]))
+
+
+def test_the_first_of_equal_maxima_gets_the_gradient() -> None:
+    x = pp.ones(1, 1, 3, 3, requires_grad=True)
+    pp.nn.functional.adaptive_max_pool2d(x, (2, 1)).sum().backward()
+    assert x.grad is not None and x.grad.flatten().tolist() == [1, 0, 0, 1, 0, 0, 0, 0, 0]
