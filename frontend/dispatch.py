@@ -493,7 +493,7 @@ def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
     params = op.schema.tensors
     operands = []
     for param, value in zip(params, args, strict=True):
-        if "Scalar" not in param.type or value is None:
+        if value is None or not ("Scalar" in param.type or param.name == "self"):
             continue
         if isinstance(value, Tensor):
             operands.append((value.dtype, value.ndim, value._wrapped))
@@ -502,6 +502,10 @@ def number_args(op: OpDef, args: tuple[Any, ...]) -> tuple[Any, ...]:
         else:
             tensor_arg(op, param.name, value)
     tensors = [o for o in operands if not o[2]]
+    if not tensors and not any(isinstance(value, (Tensor, list)) for value in args):
+        raise ArgumentError(
+            f"{op.name}: at least one operand must be a Tensor; wrap a number with pappus.tensor(...)"
+        ).at(op.name, user_location())
     out: list[Any] = []
     for param, value in zip(params, args, strict=True):
         if value is None or isinstance(value, Tensor) or "Scalar" not in param.type:

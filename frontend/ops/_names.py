@@ -71,9 +71,23 @@ def _checked(f: F) -> F:
         except PappusError as error:
             error.at(f.__name__, user_location())
             raise
+        except AttributeError as error:
+            _need_tensors(f, args, kwargs, error)
+            raise
         return f(*args, **_fitting(f, args, kwargs))
 
     return cast(F, call)
+
+
+def _need_tensors(f: F, args: tuple[Any, ...], kwargs: dict[str, Any], error: AttributeError) -> None:
+    """Refuse a number or a list where a tensor is wanted, if that is what an AttributeError is about."""
+    named = [*zip(inspect.signature(f).parameters, args, strict=False), *kwargs.items()]
+    for name, value in named:
+        if value is error.obj and isinstance(value, (bool, int, float, complex, str, list, tuple)):
+            kind = type(value).__name__
+            raise ArgumentError(
+                f"{f.__name__}: argument '{name}' must be a Tensor, got {kind}; wrap it with pappus.tensor(...)"
+            ).at(f.__name__, user_location()) from None
 
 
 def _fitting(f: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

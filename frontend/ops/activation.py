@@ -17,7 +17,7 @@ from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats
 from ._shapes import as_float, in_float32, same, wrap_dim
-from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, maximum, mul, select, sigmoid, tanh, where
+from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, mul, select, sigmoid, tanh, where
 from .shape import slice_
 
 SQRT_HALF, GAUSS = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
@@ -104,9 +104,7 @@ relu_backward: Callable[..., Any] = operator(
     samples=lambda: [Sample((floats(2, 3), floats(2, 3, low=-1.0, seed=5)))],
 )
 relu = operator(
-    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, check=False,
-    tags=TAGS,
-    vjp=lambda g, out, _x: (relu_backward(g, out),), decompose=lambda x: maximum(x, 0),
+from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, mul, select, sigmoid, tanh, where
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip
 

@@ -141,12 +141,12 @@ def _convolution_eager(
         )
         found = native_conv.transposed(input, weight, bias, stride, padding, dilation, groups, size)
         if found is not None:
-            return found
+            return found if found.dtype == kind else found.astype(kind)
         out = kernels.conv_transpose(xp, input, weight, stride, padding, dilation, groups, size)
     else:
         found = native_conv.forward(input, weight, bias, stride, padding, dilation, groups)
         if found is not None:
-            return found
+            return found if found.dtype == kind else found.astype(kind)
         out = kernels.conv_forward(xp, input, weight, stride, padding, dilation, groups)
     if bias is not None:
         out += bias.reshape(-1, *(1,) * spatial)

@@ -18,6 +18,7 @@ from ._samples import floats
 from ._shapes import as_float, in_float32, pointwise, pointwise_float, promote_arrays, same_float
 from .pointwise import (
     TAGS,
+    TENSORS,
     _binary,
     _bool_spec,
     _float_unary,
@@ -214,6 +215,7 @@ hypot = _binary(
     0.5,
     2.0,
     shape=_need_floats("hypot"),
+    operands=TENSORS,
     eager=_float_binary(np.hypot),
     decompose=_hypot,
     check=True,
@@ -226,8 +228,10 @@ def _logaddexp(a: Any, b: Any) -> Any:
 
 
 logaddexp = _binary(
-    "logaddexp", None, lambda g, _out, a, b: (g * sigmoid(sub(a, b)), g * sigmoid(sub(b, a))), "log(exp(a) + exp(b)).",
-    shape=_need_floats("logaddexp"), eager=_float_binary(np.logaddexp), decompose=_logaddexp, check=True,
+    "logaddexp", None, lambda g, _out, a, b: (g * sigmoid(sub(a, b)), g * sigmoid(sub(b, a))),
+    "log(exp(a) + exp(b)).",
+    operands=TENSORS, shape=_need_floats("logaddexp"),
+    eager=_float_binary(np.logaddexp), decompose=_logaddexp, check=True,
 )  # fmt: skip
 
 
@@ -284,9 +288,9 @@ def _known_vjp(before: Any) -> Any:
 
 fmax = _binary(
     "fmax", np.fmax, _known_vjp(lambda a, b: le(b, a)), "The larger of a and b; the other one where one is nan.",
-    decompose=_known_extremum(maximum),
+    decompose=_known_extremum(maximum), operands=TENSORS,
 )  # fmt: skip
 fmin = _binary(
     "fmin", np.fmin, _known_vjp(lambda a, b: le(a, b)), "The smaller of a and b; the other one where one is nan.",
-    decompose=_known_extremum(minimum),
+    decompose=_known_extremum(minimum), operands=TENSORS,
 )  # fmt: skip

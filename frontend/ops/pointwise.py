@@ -11,9 +11,10 @@ import numpy as np
 
 from .. import dtypes
 from ..erf import erf_array
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..native import pointwise as native_pointwise
 from ..opdef import Sample, Spec, operator
+from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints, masks
 from ._shapes import (
@@ -272,11 +273,15 @@ def _binary_kernel(ufunc: Any) -> Callable[..., Any]:
     return eager
 
 
-def _binary_samples(low: float, high: float) -> Callable[[], Iterable[Sample]]:
+TENSORS = "Tensor self, Tensor other"  # the operands of what torch has for tensors only, with no number among them
+
+
+def _binary_samples(low: float, high: float, tensors: bool) -> Callable[[], Iterable[Sample]]:
     def samples() -> Iterable[Sample]:
         a, b = floats(2, 3, low=low, high=high, seed=1), floats(2, 3, low=low, high=high, seed=2)
         return [
-            Sample((a, b)), Sample((a, floats(3, low=low, high=high, seed=3))), Sample((a, 1.5)),
+            Sample((a, b)), Sample((a, floats(3, low=low, high=high, seed=3))),
+            Sample((a, floats(low=low, high=high, seed=6) if tensors else 1.5)),
             Sample((floats(2, 1, low=low, high=high, seed=4), floats(1, 3, low=low, high=high, seed=5))),
         ]  # fmt: skip
 
@@ -291,9 +296,10 @@ def _binary(
     more.setdefault("ufunc", ufunc)
     more.setdefault("check", False)
     more.setdefault("tags", TAGS)
+    operands = more.pop("operands", "Tensor|Scalar self, Tensor|Scalar other")
+    tensors = "Scalar" not in operands
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor", doc, vjp=vjp,
-        samples=_binary_samples(low, high), **more,
+        f"{name}({operands}) -> Tensor", doc, vjp=vjp, samples=_binary_samples(low, high, tensors), **more,
     )  # fmt: skip
 
 
@@ -390,11 +396,13 @@ def _extremum_vjp(before: Callable[..., Any]) -> Callable[..., Any]:
 
 
 maximum = _binary(
-    "maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is."
-)
+    "maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is.",
+    operands=TENSORS,
+)  # fmt: skip
 minimum = _binary(
-    "minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is."
-)
+    "minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is.",
+    operands=TENSORS,
+)  # fmt: skip
 
 
 def _remainder_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
@@ -405,20 +413,23 @@ remainder = _binary("remainder", np.remainder, _remainder_vjp, "a modulo b, with
 atan2: Callable[..., Any] = _binary(
     "atan2", np.arctan2, lambda g, _out, a, b: (g * (b / (a * a + b * b)), -g * (a / (a * a + b * b))),
     "The angle of the point (b, a), in radians.", 0.5, 2.0, shape=pointwise_float,
-    eager=lambda xp, a, b: np.arctan2(*[as_float(x) for x in promote_arrays(a, b)]),
+    eager=lambda xp, a, b: np.arctan2(*[as_float(x) for x in promote_arrays(a, b)]), operands=TENSORS,
 )  # fmt: skip
 
 
-def _compare(name: str, ufunc: Any, doc: str, **more: Any) -> Callable[..., Any]:
+def _compare(
+    name: str, ufunc: Any, doc: str, operands: str = "Tensor self, Tensor|Scalar other", **more: Any
+) -> Callable[..., Any]:
+    second = 0.5 if "Scalar" in operands else floats(3, seed=7)
     hooks = {"inline": True} if "decompose" in more else {"shape": _bool_spec, "eager": _binary_kernel(ufunc)}
     return operator(
-        f"{name}(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
+        f"{name}({operands}) -> Tensor",
         doc,
         check=False,
         differentiable=False,
         ufunc=ufunc,
         tags=("pointwise",),
-        samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), 0.5))],
+        samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), second))],
         **hooks,
         **more,
     )
@@ -431,9 +442,9 @@ ne = _compare("ne", np.not_equal, "a != b, element by element.", complex="own",
               decompose=lambda a, b: logical_not(eq(a, b)))  # fmt: skip
 gt = _compare("gt", np.greater, "a > b, element by element.", decompose=lambda a, b: lt(b, a))
 ge = _compare("ge", np.greater_equal, "a >= b, element by element.", decompose=lambda a, b: le(b, a))
-logical_and = _compare("logical_and", np.logical_and, "True where both are nonzero.", complex="own")
-logical_or = _compare("logical_or", np.logical_or, "True where either is nonzero.", complex="own")
-logical_xor = _compare("logical_xor", np.logical_xor, "True where exactly one is nonzero.", complex="own",
+logical_and = _compare("logical_and", np.logical_and, "True where both are nonzero.", TENSORS, complex="own")
+logical_or = _compare("logical_or", np.logical_or, "True where either is nonzero.", TENSORS, complex="own")
+logical_xor = _compare("logical_xor", np.logical_xor, "True where exactly one is nonzero.", TENSORS, complex="own",
                        decompose=lambda a, b: ne(ne(a, 0), ne(b, 0)))  # fmt: skip
 
 
@@ -561,6 +572,8 @@ def clamp(self: Any, min: Any = None, max: Any = None) -> Any:
     >>> pp.clamp(pp.tensor([-2.0, 0.5, 3.0]), 0, 1)
     tensor([0.0000, 0.5000, 1.0000])
     """
+    if not isinstance(self, Tensor):
+        raise ArgumentError(f"clamp: argument 'self' must be a Tensor, got {type(self).__name__}")
     tensors = [b is not None and hasattr(b, "_data") for b in (min, max)]
     if not any(tensors):
         return _clamp(self, min, max)
@@ -607,7 +620,7 @@ def _fmod(a: Any, b: Any) -> Any:
 
 
 fmod = operator(
-    "fmod(Tensor|Scalar self, Tensor|Scalar other) -> Tensor",
+    "fmod(Tensor self, Tensor|Scalar other) -> Tensor",
     "The remainder of a / b, with the sign of a.",
     shape=pointwise,
     eager=_binary_kernel(np.fmod),
@@ -622,10 +635,21 @@ square = operator(
     decompose=lambda x: mul(x, x) if x.dtype is not dtypes.bool_ else to_dtype(x, dtypes.int64), inline=True, tags=TAGS,
     samples=lambda: [Sample((floats(2, 3),))],
 )  # fmt: skip
+
+
+def _masked_fill(x: Any, mask: Any, value: Any) -> Any:
+    if len(value.shape):
+        raise ShapeError(
+            f"masked_fill: the value must be a number or a 0-d tensor, got shape {list(value.shape)}; "
+            "where(mask, value, x) takes any"
+        )
+    return where(mask, value if value.dtype is x.dtype else to_dtype(value, x.dtype), x)
+
+
 masked_fill = operator(
     "masked_fill(Tensor self, Tensor mask, Tensor|Scalar value) -> Tensor",
-    "`value` where the mask is true, self elsewhere.",
-    decompose=lambda x, mask, value: where(mask, value if value.dtype is x.dtype else to_dtype(value, x.dtype), x),
+    "`value`, a number or a 0-d tensor, where the mask is true, self elsewhere.",
+    decompose=_masked_fill,
     inline=True,
     tags=("like_self", "inplace"),
     samples=lambda: [Sample((floats(2, 3), masks(2, 3), 0.5)), Sample((floats(2, 3), masks(3), -9))],
@@ -660,7 +684,9 @@ addcdiv = operator(
 
 
 def _scaled(other: Any, alpha: Any) -> Any:
-    return other if alpha == 1 else mul(other, alpha)
+    if alpha == 1:
+        return other
+    return mul(other, alpha) if isinstance(other, Tensor) or isinstance(alpha, Tensor) else other * alpha
 
 
 @function(method=True)

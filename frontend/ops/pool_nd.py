@@ -45,6 +45,8 @@ def _triple(name: str, label: str, value: Any) -> tuple[int, ...]:
 def _check_volume(name: str, x: Any) -> None:
     if len(x.shape) not in (4, 5):
         raise ShapeError(f"{name}: expected 4D (C, D, H, W) or 5D (N, C, D, H, W) input, got size {_sizes(x.shape)}")
+    if any(type(n) is int and n == 0 for n in x.shape[-4:]):
+        raise ShapeError(f"{name}: every dimension but the batch must have a positive size, got {_sizes(x.shape)}")
 
 
 def _stride(name: str, stride: Any, kernel: tuple[int, ...]) -> tuple[int, ...]:

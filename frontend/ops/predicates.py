@@ -71,6 +71,8 @@ def equal(self: Any, other: Any) -> bool:
 @function(method=True)
 def isclose(self: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Where two tensors are equal up to atol + rtol * |other|: a boolean tensor."""
+    if rtol < 0 or atol < 0:
+        raise ArgumentError(f"isclose: rtol and atol must not be negative, got {rtol} and {atol}")
     if self.dtype is not other.dtype:
         raise DTypeError(f"isclose: the tensors have types {self.dtype} and {other.dtype}; convert one with .to(...)")
     if not self.dtype.category:

@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import dtypes, random
 from ..dtypes import as_dtype, get_default_dtype
-from ..errors import ArgumentError, DTypeError
+from ..errors import ArgumentError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..random import Generator, default_generator, normals, uniforms, words64
 from ..symbolic import hint_of
@@ -205,11 +205,17 @@ def _check_deviation(name: str, std: Any) -> None:
 
 @function()
 def multinomial(self: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
-    """`num_samples` indices drawn by the weights in each row of `self`."""
+    """`num_samples` indices drawn by the weights in each row of `self`, a vector or a matrix."""
+    if len(self.shape) not in (1, 2):
+        raise ShapeError(f"multinomial: the weights must be a vector or a matrix, got shape {list(self.shape)}")
+    if not self.dtype.is_floating_point:
+        raise DTypeError(f"multinomial: the weights must be floating point, got {self.dtype}; use x.float()")
+    if num_samples <= 0:
+        raise ArgumentError(f"multinomial: the number of samples must be positive, got {num_samples}")
     weights = self.detach().to(dtypes.float64).numpy()
     rows = weights.reshape(-1, weights.shape[-1])
-    if (rows < 0).any() or (rows.sum(-1) <= 0).any():
-        raise ArgumentError("multinomial: weights must be non-negative, with a positive sum in every row")
+    if not ((rows >= 0) & np.isfinite(rows)).all() or (rows.sum(-1) <= 0).any():
+        raise ArgumentError("multinomial: weights must be finite and non-negative, with a positive sum in every row")
     if replacement:
         ends = np.cumsum(rows, -1) / rows.sum(-1, keepdims=True)
         seed, offset = _draw(generator, rows.shape[0] * num_samples)
@@ -253,6 +259,8 @@ def _fill(name: str, make: Any) -> Any:
 
 def _uniform(x: Any, low: float = 0.0, high: float = 1.0, *, generator: Any = None, **names: float) -> Any:
     low, high = names.get("from", low), names.get("to", high)
+    if low > high:
+        raise ArgumentError(f"uniform_: the lower bound {low} is above the upper bound {high}")
     return (
         rand(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * (high - low)
         + low
@@ -260,6 +268,7 @@ def _uniform(x: Any, low: float = 0.0, high: float = 1.0, *, generator: Any = No
 
 
 def _normal(x: Any, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Any:
+    _check_deviation("normal_", std)
     return (
         randn(*x.shape, generator=generator, dtype=dtypes.float64 if x.dtype is dtypes.float64 else None) * std + mean
     )

@@ -151,6 +151,8 @@ def flipud(self: Any) -> Any:
 @function(method=True)
 def rot90(self: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     """Turned by 90 degrees `k` times, from the first of two dimensions towards the second."""
+    if len(dims) != 2 or len({wrap_dim(d, len(self.shape)) for d in dims}) != 2:
+        raise DimError(f"rot90: dims must be two different dimensions, got {list(dims)}")
     a, b = dims
     turns = k % 4
     if turns == 0:

@@ -199,6 +199,9 @@ slice_ = operator(
 def _cat_parts(tensors: Sequence[Any]) -> list[Any]:
     if not tensors:
         raise ArgumentError("cat needs at least one tensor")
+    for n, t in enumerate(tensors):
+        if t is None:
+            raise ArgumentError(f"cat: every entry must be a Tensor, entry {n} is None")
     # torch skips 1-d empty tensors; a size that is not known yet is not taken for 0
     parts = [t for t in tensors if len(t.shape) != 1 or type(t.shape[0]) is not int or t.shape[0] != 0]
     return parts or list(tensors[:1])
@@ -436,6 +439,10 @@ def _stack(tensors: Any, dim: int = 0) -> Any:
 
 def _narrow(x: Any, dim: int, start: Any, length: Any) -> Any:
     size = x.shape[dim]
+    if type(length) is int and length < 0:
+        raise ShapeError(f"narrow: the length must not be negative, got {length}")
+    if type(start) is int and type(size) is int and not -size <= start <= size:
+        raise DimError(f"narrow: start {start} is out of range for a dimension of size {size}")
     if type(start) is int and start < 0:
         start = start + size
     if start + length > size:
@@ -536,12 +543,24 @@ stack = _shorthand(
     "stack(Tensor[] tensors, int dim=0) -> Tensor", "Tensors of one shape joined along a new dimension.", _stack,
     Sample(([floats(2, 3), floats(2, 3, seed=2)], 1)),
 )  # fmt: skip
-narrow = _shorthand(
+_narrow_by_ints = _shorthand(
     "narrow(Tensor self, int dim, int start, int length) -> Tensor",
     "`length` elements from `start` along a dimension.",
     _narrow,
     Sample((floats(2, 5), 1, 1, 3)),
 )
+
+
+@function(method=True)
+def narrow(self: Any, dim: int, start: Any, length: int) -> Any:
+    """`length` elements from `start`, an int or a 0-d integer tensor, along a dimension; a view."""
+    if hasattr(start, "_data") and (len(start.shape) or start.dtype.category != 1):
+        raise ArgumentError(
+            f"narrow: start must be an int or a 0-d integer tensor, got {start.dtype} {list(start.shape)}"
+        )
+    return _narrow_by_ints(self, dim, start, length)
+
+
 repeat = _shorthand(
     "repeat(Tensor self, int[] repeats) -> Tensor",
     "Copies laid side by side, as many as given per dimension.",

@@ -41,7 +41,7 @@ def _polygamma_shape(x: Any, n: int) -> Any:
 _polygamma: Callable[..., Any] = operator(
     "polygamma_of(Tensor self, int n) -> Tensor", "The n-th derivative of digamma.", shape=_polygamma_shape,
     eager=lambda xp, x, n: polygamma_array(n, as_float(x)), vjp=lambda g, _out, x, n: (mul(g, _polygamma(x, n + 1)),),
-    tags=("pointwise", "inplace"), samples=lambda: [Sample((floats(2, 3, low=0.5, high=3), n)) for n in (0, 1, 2)],
+    tags=("inplace",), samples=lambda: [Sample((floats(2, 3, low=0.5, high=3), n)) for n in (0, 1, 2)],
 )  # fmt: skip
 
 
@@ -59,11 +59,12 @@ def polygamma(n: Any, self: Any) -> Any:
 
 
 digamma = _float_unary(
-    "digamma", digamma_array, lambda g, _out, x: g * _polygamma(x, 1), "The derivative of lgamma.", 0.5, 3.0
-)
+    "digamma", digamma_array, lambda g, _out, x: g * _polygamma(x, 1), "The derivative of lgamma.", 0.5, 3.0,
+    tags=("inplace",),
+)  # fmt: skip
 lgamma = _float_unary(
     "lgamma", lgamma_array, lambda g, _out, x: g * digamma(x), "log |gamma(x)|, which is log (x - 1)! for integers.",
-    0.5, 3.0,
+    0.5, 3.0, tags=("inplace",),
 )  # fmt: skip
 
 
@@ -95,7 +96,7 @@ def _incomplete(name: str, kernel: Callable[..., Any], sign: int, doc: str) -> A
     # In the samples the first operand is a number, which wants no gradient: there is none for it.
     return operator(
         f"{name}(Tensor|Scalar self, Tensor other) -> Tensor", doc, shape=_need_floats(name), eager=_float_pair(kernel),
-        vjp=lambda g, _out, a, x: (None, _density(g * sign, a, x)), tags=("pointwise", "inplace"),
+        vjp=lambda g, _out, a, x: (None, _density(g * sign, a, x)), tags=("inplace",),
         samples=lambda: [Sample((a, floats(2, 3, low=0.5, high=4))) for a in (0.7, 2.5)],
     )  # fmt: skip
 

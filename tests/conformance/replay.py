@@ -396,6 +396,15 @@ def _pappus_gradients(
     return [s.grad for s in sources]
 
 
+def accepts(op: Any, sample: Any) -> bool:
+    """Whether torch takes a call that its database lists as wrong (it lists some that were made right since)."""
+    try:
+        op.op(sample.input, *sample.args, **sample.kwargs)
+    except Exception:
+        return False
+    return True
+
+
 def refuses(sample: Any, function: Callable[..., Any]) -> tuple[bool | None, str]:
     """Whether pappus raises for a call that torch refuses; None where the call cannot be made at all."""
     made: dict[int, tuple[Any, pp.Tensor]] = {}
