@@ -57,7 +57,7 @@ def _activation(
         more = [Sample((floats(3, 4, low=-4.0, high=4.0),), a) for a in attrs]
         return [Sample((floats(2, 3, low=-4.0, high=4.0),)), *more]
 
-    cast = (lambda x: x) if integers else as_float
+    cast: Callable[..., Any] = np.asarray if integers else as_float
     eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(cast(x), **kw))
     return operator(
         schema,
@@ -104,7 +104,9 @@ relu_backward: Callable[..., Any] = operator(
     samples=lambda: [Sample((floats(2, 3), floats(2, 3, low=-1.0, seed=5)))],
 )
 relu = operator(
-from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, mul, select, sigmoid, tanh, where
+    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, check=False,
+    tags=TAGS,
+    vjp=lambda g, out, _x: (relu_backward(g, out),), decompose=lambda x: _clamp(x, 0),
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip
 

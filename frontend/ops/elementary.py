@@ -15,7 +15,7 @@ from ..errors import DTypeError
 from ..opdef import Sample, operator
 from ._names import function
 from ._samples import floats
-from ._shapes import as_float, in_float32, pointwise, pointwise_float, promote_arrays, same_float
+from ._shapes import as_float, in_float32, pointwise, pointwise_float, promote_arrays, same_float, through_float32
 from .pointwise import (
     TAGS,
     TENSORS,
@@ -43,6 +43,7 @@ from .pointwise import (
     sin,
     sqrt,
     sub,
+    to_dtype,
     trunc,
     where,
 )  # fmt: skip
@@ -174,6 +175,42 @@ def positive(self: Any) -> Any:
     if self.dtype is dtypes.bool_:
         raise DTypeError("positive is not defined for bool tensors")
     return self
+
+
+# -- powers, products and mixtures -----------------------------------------------------------------
+
+square = operator(
+    "square(Tensor self) -> Tensor", "x * x; int64 from bools.",
+    decompose=lambda x: mul(x, x) if x.dtype is not dtypes.bool_ else to_dtype(x, dtypes.int64), inline=True, tags=TAGS,
+    samples=lambda: [Sample((floats(2, 3),))],
+)  # fmt: skip
+lerp = operator(
+    "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor",
+    "self + weight * (end - self).",
+    decompose=through_float32(lambda a, b, weight: a + weight * (b - a)),
+    inline=True,
+    tags=("like_self", "inplace"),
+    samples=lambda: [
+        Sample((floats(3), floats(3, seed=3), 0.3)),
+        Sample((floats(3), floats(3, seed=3), floats(3, seed=9))),
+    ],
+)
+addcmul = operator(
+    "addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    "self + value * tensor1 * tensor2.",
+    decompose=through_float32(lambda x, a, b, value: x + (a * b if value == 1 else a * value * b)),
+    inline=True,
+    tags=("inplace",),
+    samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, seed=4)), {"value": 0.5})],
+)
+addcdiv = operator(
+    "addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
+    "self + value * tensor1 / tensor2.",
+    decompose=through_float32(lambda x, a, b, value: x + (a / b if value == 1 else a * value / b)),
+    inline=True,
+    tags=("inplace",),
+    samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, low=0.5, seed=4)), {"value": 0.5})],
+)
 
 
 # -- two operands ---------------------------------------------------------------------------------

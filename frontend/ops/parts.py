@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import dtypes
 from ..errors import ArgumentError, ShapeError
 from ..inplace import part_of_many
 from ..symbolic import SymInt, sym_eq
+from ..tensor import Tensor
 from ._names import function
 from ._shapes import broadcast, numel, wrap_dim
 from .shape import cat, expand, movedim, select, slice_, squeeze, transpose, view
@@ -128,3 +130,82 @@ def hstack(tensors: Any) -> Any:
 def vstack(tensors: Any) -> Any:
     """Joined along dimension 0, 1-d tensors being rows."""
     return cat([view(x, (1, -1)) if len(x.shape) < 2 else x for x in tensors], 0)
+
+
+@function(method=True)
+def tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
+    """Views of pieces: so many of nearly equal size, or cut at the given indices."""
+    if not self.shape:
+        raise ShapeError("tensor_split needs at least 1 dimension, got a 0-d tensor")
+    size = self.shape[dim]
+    if isinstance(indices_or_sections, Tensor):
+        found = indices_or_sections.tolist()
+        if indices_or_sections.dtype is not dtypes.int64 or len(indices_or_sections.shape) > 1:
+            raise ArgumentError(
+                "tensor_split: a tensor of sections or indices must be int64 of 0 or 1 dimensions, got "
+                f"{indices_or_sections.dtype} {list(indices_or_sections.shape)}"
+            )
+        indices_or_sections = found
+    if isinstance(indices_or_sections, int):
+        if indices_or_sections < 1:
+            raise ArgumentError(f"tensor_split: the number of sections must be positive, got {indices_or_sections}")
+        each, extra = divmod(size, indices_or_sections)
+        ends = [each * (i + 1) + min(i + 1, extra) for i in range(indices_or_sections)]
+        starts = [0, *ends[:-1]]
+    else:
+        cuts = [int(i) for i in indices_or_sections]
+        starts, ends = [0, *cuts], [*cuts, size]
+    return tuple(slice_(self, dim, a, b) for a, b in zip(starts, ends, strict=True))
+
+
+# -- torch's other names for cutting ---------------------------------------------------------------
+
+
+@function(method=True)
+def split_with_sizes(self: Any, split_sizes: Any, dim: int = 0) -> tuple[Any, ...]:
+    """`split` into pieces of the given sizes."""
+    return split(self, list(split_sizes), dim)
+
+
+@function(method=True)
+def unsafe_split(self: Any, split_size: Any, dim: int = 0) -> tuple[Any, ...]:
+    """`split`."""
+    return split(self, split_size, dim)
+
+
+@function(method=True)
+def unsafe_chunk(self: Any, chunks: int, dim: int = 0) -> tuple[Any, ...]:
+    """`chunk`."""
+    return chunk(self, chunks, dim)
+
+
+def _need_rank(name: str, x: Any, rank: int) -> None:
+    if len(x.shape) < rank:
+        raise ShapeError(f"{name} needs at least {rank} dimensions, got shape {list(x.shape)}")
+
+
+@function(method=True)
+def hsplit(self: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along dimension 1, of vectors along dimension 0; the sections must divide the size."""
+    _need_rank("hsplit", self, 1)
+    return _exact_split("hsplit", self, indices_or_sections, 0 if len(self.shape) == 1 else 1)
+
+
+@function(method=True)
+def vsplit(self: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along dimension 0; the sections must divide the size."""
+    _need_rank("vsplit", self, 2)
+    return _exact_split("vsplit", self, indices_or_sections, 0)
+
+
+@function(method=True)
+def dsplit(self: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """`tensor_split` along dimension 2; the sections must divide the size."""
+    _need_rank("dsplit", self, 3)
+    return _exact_split("dsplit", self, indices_or_sections, 2)
+
+
+def _exact_split(name: str, x: Any, parts: Any, dim: int) -> tuple[Any, ...]:
+    if isinstance(parts, int) and (parts < 1 or x.shape[dim] % parts):
+        raise ShapeError(f"{name}: {parts} sections do not divide dimension {dim} of size {x.shape[dim]}")
+    return tensor_split(x, parts, dim)

@@ -27,7 +27,6 @@ from ._shapes import (
     promoted,
     same,
     same_float,
-    through_float32,
 )  # fmt: skip
 from .cast import to_dtype as to_dtype
 
@@ -630,11 +629,6 @@ fmod = operator(
     vjp=lambda g, _out, a, b: (g, -g * trunc(_div(a, b)) if b.requires_grad else None),
     samples=lambda: [Sample((floats(4), floats(4, low=0.3, high=0.4, seed=8))), Sample((floats(4), 0.3))],
 )
-square = operator(
-    "square(Tensor self) -> Tensor", "x * x; int64 from bools.",
-    decompose=lambda x: mul(x, x) if x.dtype is not dtypes.bool_ else to_dtype(x, dtypes.int64), inline=True, tags=TAGS,
-    samples=lambda: [Sample((floats(2, 3),))],
-)  # fmt: skip
 
 
 def _masked_fill(x: Any, mask: Any, value: Any) -> Any:
@@ -653,33 +647,6 @@ masked_fill = operator(
     inline=True,
     tags=("like_self", "inplace"),
     samples=lambda: [Sample((floats(2, 3), masks(2, 3), 0.5)), Sample((floats(2, 3), masks(3), -9))],
-)
-lerp = operator(
-    "lerp(Tensor self, Tensor end, Tensor|Scalar weight) -> Tensor",
-    "self + weight * (end - self).",
-    decompose=through_float32(lambda a, b, weight: a + weight * (b - a)),
-    inline=True,
-    tags=("like_self", "inplace"),
-    samples=lambda: [
-        Sample((floats(3), floats(3, seed=3), 0.3)),
-        Sample((floats(3), floats(3, seed=3), floats(3, seed=9))),
-    ],
-)
-addcmul = operator(
-    "addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-    "self + value * tensor1 * tensor2.",
-    decompose=through_float32(lambda x, a, b, value: x + (a * b if value == 1 else a * value * b)),
-    inline=True,
-    tags=("inplace",),
-    samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, seed=4)), {"value": 0.5})],
-)
-addcdiv = operator(
-    "addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-    "self + value * tensor1 / tensor2.",
-    decompose=through_float32(lambda x, a, b, value: x + (a / b if value == 1 else a * value / b)),
-    inline=True,
-    tags=("inplace",),
-    samples=lambda: [Sample((floats(3), floats(3, seed=3), floats(3, low=0.5, seed=4)), {"value": 0.5})],
 )
 
 

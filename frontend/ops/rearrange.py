@@ -9,12 +9,12 @@ import numpy as np
 
 from .. import dtypes
 from ..dtypes import as_dtype
-from ..errors import ArgumentError, DimError, ShapeError
+from ..errors import DimError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats
-from ._shapes import broadcast, wrap_dim
+from ._shapes import broadcast, numel, wrap_dim
 from .complex_numbers import conj
 from .create import arange, full, zeros
 from .index import index_select
@@ -30,7 +30,6 @@ from .shape import (
     movedim,
     permute,
     reshape,
-    slice_,
     stack,
     transpose,
     unsqueeze,
@@ -163,32 +162,6 @@ def rot90(self: Any, k: int = 1, dims: Any = (0, 1)) -> Any:
     return turned.clone()
 
 
-@function(method=True)
-def tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> tuple[Any, ...]:
-    """Views of pieces: so many of nearly equal size, or cut at the given indices."""
-    if not self.shape:
-        raise ShapeError("tensor_split needs at least 1 dimension, got a 0-d tensor")
-    size = self.shape[dim]
-    if isinstance(indices_or_sections, Tensor):
-        found = indices_or_sections.tolist()
-        if indices_or_sections.dtype is not dtypes.int64 or len(indices_or_sections.shape) > 1:
-            raise ArgumentError(
-                "tensor_split: a tensor of sections or indices must be int64 of 0 or 1 dimensions, got "
-                f"{indices_or_sections.dtype} {list(indices_or_sections.shape)}"
-            )
-        indices_or_sections = found
-    if isinstance(indices_or_sections, int):
-        if indices_or_sections < 1:
-            raise ArgumentError(f"tensor_split: the number of sections must be positive, got {indices_or_sections}")
-        each, extra = divmod(size, indices_or_sections)
-        ends = [each * (i + 1) + min(i + 1, extra) for i in range(indices_or_sections)]
-        starts = [0, *ends[:-1]]
-    else:
-        cuts = [int(i) for i in indices_or_sections]
-        starts, ends = [0, *cuts], [*cuts, size]
-    return tuple(slice_(self, dim, a, b) for a, b in zip(starts, ends, strict=True))
-
-
 @function()
 def atleast_1d(*tensors: Any) -> Any:
     """Tensors with at least 1 dimension."""
@@ -290,6 +263,8 @@ fill = operator(
 @function(method=True, inplace=True)
 def index_fill(self: Any, dim: int, index: Any, value: Any) -> Any:
     """`self` with the slices along `dim` that a 1-d index names set to `value`."""
+    if not self.shape:
+        return view(index_fill(view(self, (1,)), dim, index, value), ())
     at = wrap_dim(dim, len(self.shape))
     hit = (view(arange(self.shape[at]), (-1, 1)) == reshape(index, (1, -1))).any((1,))
     return self.masked_fill(view(hit, (-1, *[1] * (len(self.shape) - at - 1))), value)
@@ -297,8 +272,10 @@ def index_fill(self: Any, dim: int, index: Any, value: Any) -> Any:
 
 @function(method=True)
 def take(self: Any, index: Any) -> Any:
-    """The elements at positions of the flattened tensor, in the shape of `index`."""
-    return reshape(index_select(flatten(self), 0, flatten(index)), tuple(index.shape))
+    """The elements at positions of the flattened tensor, in the shape of `index`; negative ones count from the end."""
+    places = flatten(index)
+    places = where(places < 0, places + numel(self.shape), places)
+    return reshape(index_select(flatten(self), 0, places), tuple(index.shape))
 
 
 @function(method=True)

@@ -13,6 +13,7 @@ from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..memory_format import laid_out
 from ..opdef import Sample, Spec, operator
 from ..symbolic import SymInt, same_size, sym_eq, sym_max, sym_min
+from ._names import function
 from ._samples import floats
 from ._shapes import numel, promote_arrays, promoted, row_major, wrap_dim, wrap_dims
 
