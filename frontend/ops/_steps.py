@@ -28,7 +28,7 @@ class OnArrays:
 
     def __init__(self, xp: Any) -> None:
         self.sqrt, self.abs, self.sign = xp.sqrt, xp.abs, xp.sign
-        self.maximum, self.minimum, self.where = xp.maximum, xp.minimum, xp.where
+        self.maximum, self.clip, self.where = xp.maximum, xp.clip, xp.where
 
     @staticmethod
     def power(base: float, step: float) -> float:
@@ -61,10 +61,10 @@ class OnTensors:
 
     def __init__(self) -> None:
         from . import abs as absolute
-        from . import maximum, minimum, sign, sqrt, where
+        from . import clamp, maximum, sign, sqrt, where
 
         self.sqrt, self.abs, self.sign = sqrt, absolute, sign
-        self.maximum, self.minimum, self.where = maximum, minimum, where
+        self.maximum, self.clip, self.where = maximum, clamp, where
 
     @staticmethod
     def power(base: float, step: Any) -> Any:

@@ -21,7 +21,7 @@ def _rprop(
     size = m.where(
         agreement > 0, step_size * eta_plus, m.where(agreement < 0, step_size * eta_minus, step_size)
     )
-    size = m.minimum(m.maximum(size, smallest), largest)
+    size = m.clip(size, smallest, largest)
     g = m.where(agreement < 0, 0.0, g)
     return param - m.sign(g) * size, g, size
 
