@@ -13,7 +13,8 @@
 #   make size         bytes of the C core on x86-64 and Thumb-2
 #   make oracles      PyTorch into .venv: tests compare with it where it is installed
 #   make scripts      scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
-#   make conformance-torch scripts   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
+#   make conformance-torch   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
+#   make conformance-modules   the same of its layers; ARGS="--users 3"
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +26,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch build build-c ctest schema figures bench-compile bench-eager bench-native clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch conformance-modules build build-c ctest schema figures bench-compile bench-eager bench-native clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -98,6 +99,9 @@ scripts: build oracles
 conformance-torch: build oracles
 	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
 	$(BIN)/python tests/conformance/torch_optim.py
+
+conformance-modules: build oracles
+	$(BIN)/python tests/conformance/torch_modules.py $(ARGS)
 
 figures: build
 	$(BIN)/python benchmarks/figures.py

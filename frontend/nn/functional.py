@@ -7,20 +7,24 @@ from typing import Any
 
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
-from pappus.frontend.errors import ArgumentError, ShapeError
+from pappus.frontend.errors import ShapeError
 from pappus.frontend.inplace import assign
 from pappus.frontend.nn import (
     functional_attention,
     functional_embedding,
     functional_image,
     functional_loss,
+    functional_margin,
     functional_pool,
+    functional_random,
 )
 from pappus.frontend.nn.functional_attention import *  # noqa: F403
 from pappus.frontend.nn.functional_embedding import *  # noqa: F403
 from pappus.frontend.nn.functional_image import *  # noqa: F403
 from pappus.frontend.nn.functional_loss import *  # noqa: F403
+from pappus.frontend.nn.functional_margin import *  # noqa: F403
 from pappus.frontend.nn.functional_pool import *  # noqa: F403
+from pappus.frontend.nn.functional_random import *  # noqa: F403
 
 # Operators whose signature is torch's already.
 from pappus.frontend.ops import conv1d as conv1d
@@ -36,9 +40,9 @@ from pappus.frontend.tensor import Tensor
 
 __all__ = [
     "batch_norm", "bilinear", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "cosine_similarity", "dropout", "dropout1d", "dropout2d", "dropout3d", "elu",
+    "conv_transpose3d", "cosine_similarity", "elu",
     "gelu", "glu", "group_norm", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "instance_norm",
-    "layer_norm", "leaky_relu", "linear", "log_softmax", "logsigmoid", "mish", "normalize",
+    "layer_norm", "leaky_relu", "linear", "local_response_norm", "log_softmax", "logsigmoid", "mish", "normalize",
     "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
@@ -46,7 +50,9 @@ __all__ += functional_attention.__all__
 __all__ += functional_embedding.__all__
 __all__ += functional_image.__all__
 __all__ += functional_loss.__all__
+__all__ += functional_margin.__all__
 __all__ += functional_pool.__all__
+__all__ += functional_random.__all__
 
 # -- products -----------------------------------------------------------------------------------
 
@@ -250,11 +256,16 @@ def batch_norm(
         return input.clone()  # type: ignore[no-any-return]
     if not training:
         return ops.batch_norm(input, weight, bias, running_mean, running_var, False, momentum, eps)  # type: ignore[no-any-return]
+    count: Any = input.shape[0]
+    for size in input.shape[2:]:
+        count = count * size
+    if not is_symbolic(count) and count == 0 and input.ndim > 1:
+        # No elements, no statistics: the running ones stay. Parameters get gradients of zero.
+        row = (1, -1, *(1,) * (input.ndim - 2))
+        out = input if weight is None else input * weight.reshape(row)
+        return out if bias is None else out + bias.reshape(row)
     out, mean, var = ops.batch_norm_train(input, weight, bias, eps)
     if running_mean is not None or running_var is not None:
-        count: Any = input.shape[0]
-        for size in input.shape[2:]:
-            count = count * size
         with no_grad():
             if running_mean is not None:
                 update_running(running_mean, mean.detach(), momentum)
@@ -313,26 +324,24 @@ def instance_norm(
     return out  # type: ignore[no-any-return]
 
 
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """In training, set elements to zero with probability `p` and scale the others by 1 / (1 - p)."""
-    return ops.dropout(input, p, training)  # type: ignore[no-any-return]
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """x / (k + alpha * mean of the squares of `size` neighbouring channels)^beta, for (N, C, *).
+
+    >>> import pappus as pp
+    >>> local_response_norm(pp.ones(1, 2, 1), 3, alpha=3.0, beta=1.0).flatten().tolist()
+    [0.3333333432674408, 0.3333333432674408]
+    """
+    if input.ndim < 3:
+        raise ShapeError(f"local_response_norm: expected (N, C, *) of at least 3 dimensions, got {list(input.shape)}")
+    return input / across_channels(input, size // 2, (size - 1) // 2, size, alpha, beta, k)
 
 
-def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """`dropout` of whole channels of (N, C, L) or (C, L)."""
-    if input.ndim == 2:
-        return dropout2d(input.unsqueeze(0), p, training).squeeze(0)  # type: ignore[no-any-return]
-    return dropout2d(input, p, training)
-
-
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """`dropout` of whole channels of (N, C, H, W)."""
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"dropout: the probability must be between 0 and 1, got {p}")
-    if not training or p == 0:
-        return input
-    channels = ops.ones(*input.shape[:2], *(1,) * (input.ndim - 2), dtype=input.dtype)
-    return input * ops.dropout(channels, p, True)  # type: ignore[no-any-return]
-
-
-dropout3d = dropout2d
+def across_channels(x: Tensor, before: int, after: int, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """(k + alpha / size * sum of x^2 over the channels from `before` to `after`)^beta."""
+    squares = x * x
+    channels = x.shape[1]
+    wide = ops.constant_pad_nd(squares, (*(0, 0) * (x.ndim - 2), before, after))
+    total: Any = 0
+    for at in range(before + after + 1):
+        total = total + wide.narrow(1, at, channels)
+    return (total * (alpha / size) + k) ** beta  # type: ignore[no-any-return]

@@ -9,15 +9,15 @@ from typing import Any
 from pappus.frontend import ops
 from pappus.frontend.amp.autocast import listed
 from pappus.frontend.errors import ArgumentError, ShapeError
+from pappus.frontend.ops.ctc import ctc_losses
 from pappus.frontend.source import user_frame
 from pappus.frontend.symbolic import same_size
 from pappus.frontend.tensor import Tensor
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cosine_embedding_loss", "cross_entropy",
-    "gaussian_nll_loss", "hinge_embedding_loss", "huber_loss", "kl_div", "l1_loss", "margin_ranking_loss", "mse_loss",
-    "multilabel_soft_margin_loss", "nll_loss", "pairwise_distance", "poisson_nll_loss", "smooth_l1_loss",
-    "soft_margin_loss", "triplet_margin_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "ctc_loss", "gaussian_nll_loss",
+    "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "mse_loss", "multilabel_soft_margin_loss", "nll_loss",
+    "poisson_nll_loss", "smooth_l1_loss",
 ]  # fmt: skip
 
 
@@ -51,7 +51,8 @@ def nll_loss(
     return ops.nll_loss(input, target, weight, ignore_index=ignore_index, reduction=reduction)  # type: ignore[no-any-return]
 
 
-def _reduce(loss: Tensor, reduction: str) -> Tensor:
+def reduced(loss: Tensor, reduction: str) -> Tensor:
+    """The mean, the sum, or all of a loss."""
     if reduction == "none":
         return loss
     return loss.mean() if reduction == "mean" else loss.sum()  # type: ignore[no-any-return]
@@ -74,7 +75,7 @@ def _weighted(name: str, loss: Tensor, weight: Tensor, reduction: str) -> Tensor
         raise ShapeError(f"{name}: weight and input must have the same size, got {list(b)} and {list(a)}")
     if reduction == "mean":
         return (loss * weight).sum() / weight.sum()  # type: ignore[no-any-return]
-    return _reduce(loss * weight, reduction)
+    return reduced(loss * weight, reduction)
 
 
 def mse_loss(
@@ -119,7 +120,7 @@ def huber_loss(
     _like("huber_loss", input, target)
     if weight is not None:
         loss = ops.huber_loss(input, target, reduction="none", delta=delta)
-        return _reduce(_weighted("huber_loss", loss, weight, "none"), reduction)  # as torch: not by weights
+        return reduced(_weighted("huber_loss", loss, weight, "none"), reduction)  # as torch: not by weights
     return ops.huber_loss(input, target, reduction=reduction, delta=delta)  # type: ignore[no-any-return]
 
 
@@ -168,7 +169,7 @@ def poisson_nll_loss(
         large = ops.where(target > 1, target, ops.ones_like(target))
         stirling = large * large.log() - large + 0.5 * (2 * math.pi * large).log()
         loss = loss + ops.where(target > 1, stirling, ops.zeros_like(target))
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
 
 
 def gaussian_nll_loss(
@@ -189,84 +190,7 @@ def gaussian_nll_loss(
     # The limit changes the number, not the gradient.
     spread = spread + (spread.clamp(min=eps) - spread).detach()
     loss = 0.5 * (spread.log() + (input - target).square() / spread)
-    return _reduce(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
-
-
-# -- margins and distances ----------------------------------------------------------------------
-
-
-def pairwise_distance(
-    x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
-) -> Tensor:
-    """The p-norm of x1 - x2 + eps over the last dimension.
-
-    >>> import pappus as pp
-    >>> round(pairwise_distance(pp.tensor([[3.0, 0.0]]), pp.tensor([[0.0, 4.0]])).item(), 3)
-    5.0
-    """
-    return ops.norm(x1 - x2 + eps, p, -1, keepdim=keepdim)  # type: ignore[no-any-return]
-
-
-@listed
-def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """max(0, -target (input1 - input2) + margin): target 1 wants input1 larger, -1 smaller."""
-    reduction = old_reduction("margin_ranking_loss", reduction, size_average, reduce)
-    return _reduce((-target * (input1 - input2) + margin).clamp(min=0), reduction)
-
-
-@listed
-def hinge_embedding_loss(
-    input: Tensor, target: Tensor, margin: float = 1.0, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """The distance itself where the target is 1, max(0, margin - distance) where it is -1."""
-    reduction = old_reduction("hinge_embedding_loss", reduction, size_average, reduce)
-    far = (margin - input).clamp(min=0)
-    none = ops.zeros_like(input)
-    return _reduce(ops.where(target == 1, input, none) + ops.where(target == -1, far, none), reduction)
-
-
-@listed
-def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, size_average: Any = None, reduce: Any = None,
-    reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1, along the last dimension."""
-    reduction = old_reduction("cosine_embedding_loss", reduction, size_average, reduce)
-    squares = (input1.square().sum(-1) + 1e-12) * (input2.square().sum(-1) + 1e-12)
-    cosine = (input1 * input2).sum(-1) / squares.sqrt()
-    none = ops.zeros_like(cosine)
-    near, far = ops.where(target == 1, 1 - cosine, none), ops.where(target == -1, (cosine - margin).clamp(min=0), none)
-    return _reduce(near + far, reduction)
-
-
-@listed
-def triplet_margin_loss(
-    anchor: Tensor, positive: Tensor, negative: Tensor, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
-    swap: bool = False, size_average: Any = None, reduce: Any = None, reduction: str = "mean",
-) -> Tensor:  # fmt: skip
-    """max(0, distance to the positive - distance to the negative + margin), for vectors in the last dimension.
-
-    `swap` takes the smaller one of the negative's distances from the anchor and from the positive.
-    """
-    reduction = old_reduction("triplet_margin_loss", reduction, size_average, reduce)
-    near = pairwise_distance(anchor, positive, p, eps)
-    far = pairwise_distance(anchor, negative, p, eps)
-    if swap:
-        far = ops.minimum(far, pairwise_distance(positive, negative, p, eps))
-    return _reduce((near - far + margin).clamp(min=0), reduction)
-
-
-@listed
-def soft_margin_loss(
-    input: Tensor, target: Tensor, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
-) -> Tensor:
-    """log(1 + exp(-target * input)) for targets 1 and -1."""
-    reduction = old_reduction("soft_margin_loss", reduction, size_average, reduce)
-    return _reduce(ops.softplus(-target * input, 1.0, 50.0), reduction)
+    return reduced(loss + 0.5 * math.log(2 * math.pi) if full else loss, reduction)
 
 
 def multilabel_soft_margin_loss(
@@ -276,4 +200,64 @@ def multilabel_soft_margin_loss(
     """Binary cross entropy of logits (N, C), averaged over the classes."""
     reduction = old_reduction("multilabel_soft_margin_loss", reduction, size_average, reduce)
     loss = ops.binary_cross_entropy_with_logits(input, target, weight, reduction="none").mean(-1)
-    return _reduce(loss, reduction)
+    return reduced(loss, reduction)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+    options: Any = None,
+) -> Tensor:
+    """`cross_entropy` of the logits of a linear layer: input (*, I), weight (C, *out, I), bias (C, *out).
+
+    The logits are (N, C, *out), or (C, *out) for a single input. `options` steers how torch splits the work; here the
+    whole product is made, and the argument is ignored.
+
+    >>> import pappus as pp
+    >>> linear_cross_entropy(pp.zeros(2, 3), pp.zeros(10, 3), pp.tensor([3, 4]))
+    tensor(2.3026)
+    """
+    if input.ndim not in (1, 2) or linear_weight.ndim < 2 or input.shape[-1] != linear_weight.shape[-1]:
+        raise ShapeError(
+            "linear_cross_entropy: input (N, I) or (I) and linear_weight (C, *, I) do not fit: "
+            f"{list(input.shape)} and {list(linear_weight.shape)}"
+        )
+    sizes = tuple(linear_weight.shape[:-1])
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    logits = ops.linear(input, linear_weight.reshape(-1, linear_weight.shape[-1]), bias)
+    if len(sizes) > 1:
+        logits = logits.unflatten(-1, sizes)
+    return cross_entropy(
+        logits, target, weight, ignore_index=-100 if ignore_index is None else ignore_index, reduction=reduction,
+        label_smoothing=label_smoothing,
+    )  # fmt: skip
+
+
+@listed
+def ctc_loss(
+    log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any, blank: int = 0,
+    reduction: str = "mean", zero_infinity: bool = False,
+) -> Tensor:  # fmt: skip
+    """Connectionist temporal classification: -log of the probability of the targets under every alignment.
+
+    log_probs are (T, N, C) or (T, C), targets (N, S), or all of them in one row, without blanks; the lengths say how
+    much of each is used. "mean" divides each loss by its target's length first. A target that is longer than its input
+    has an infinite loss, or zero with `zero_infinity`.
+
+    >>> import pappus as pp
+    >>> logs = pp.zeros(3, 1, 2).log_softmax(-1)
+    >>> ctc_loss(logs, pp.tensor([[1]]), [3], [1], reduction="sum")
+    tensor(0.2877)
+    """
+    reduction = old_reduction("ctc_loss", reduction, None, None)
+    losses, lengths = ctc_losses(log_probs, targets, input_lengths, target_lengths, blank, zero_infinity)
+    if reduction == "mean":
+        return (losses / lengths.clamp(min=1).to(losses.dtype)).mean()  # type: ignore[no-any-return]
+    return reduced(losses, reduction)

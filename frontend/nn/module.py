@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pappus.frontend.dtypes import DType, as_dtype, bfloat16, float16, float32, float64
 from pappus.frontend.errors import PappusError
 from pappus.frontend.nn.backward_hooks import BackwardHooks
-from pappus.frontend.nn.parameter import Buffer, Parameter
+from pappus.frontend.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
 from pappus.frontend.nn.state import IncompatibleKeys, load_state
 from pappus.frontend.tensor import Tensor
 
@@ -453,7 +453,8 @@ class Module:
         for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
             for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
                 if tensor is not None and name not in module._non_persistent:
-                    state[f"{path}.{name}" if path else name] = tensor if keep_vars else tensor.detach()
+                    lazy = isinstance(tensor, (UninitializedParameter, UninitializedBuffer))
+                    state[f"{path}.{name}" if path else name] = tensor if keep_vars or lazy else tensor.detach()
         return state
 
     def load_state_dict(

@@ -12,6 +12,7 @@ from pappus.frontend.errors import ShapeError
 from pappus.frontend.inplace import assign
 from pappus.frontend.nn import functional as F
 from pappus.frontend.nn import init
+from pappus.frontend.nn.functional import across_channels
 from pappus.frontend.nn.module import Module
 from pappus.frontend.nn.parameter import new_parameter, no_device
 from pappus.frontend.tensor import Tensor
@@ -137,6 +138,35 @@ class BatchNorm3d(_BatchNorm):
     """Normalize each channel of (N, C, D, H, W) over all other dimensions; see `BatchNorm1d`."""
 
     ranks = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """`BatchNorm1d` of (N, C, *) of any rank; with one process there is nothing to synchronize."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+        self.process_group = process_group
+
+    def _check(self, input: Tensor) -> None:
+        if input.ndim < 2:
+            raise ShapeError(f"SyncBatchNorm: expected at least 2D input (got {input.ndim}D input)")
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with its batch norms in place of their synchronized forms: with one process they do the same."""
+        return module
 
 
 class _InstanceNorm(_Stats):
@@ -305,3 +335,47 @@ class GroupNorm(Module):
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class LocalResponseNorm(Module):
+    """x / (k + alpha * mean of the squares of `size` neighbouring channels)^beta, for (N, C, *).
+
+    >>> import pappus as pp
+    >>> LocalResponseNorm(2)(pp.zeros(1, 4, 3)).shape
+    pappus.Size([1, 4, 3])
+    """
+
+    def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(Module):
+    """`LocalResponseNorm` of images (N, C, H, W) over the (size - 1) // 2 channels on either side."""
+
+    def __init__(self, size: int, alpha: float = 0.0001, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.ndim != 4:
+            raise ShapeError(f"CrossMapLRN2d: Expected input to be 4D, got {input.ndim}D instead.")
+        side = (self.size - 1) // 2
+        return input / across_channels(
+            input, side, side, self.size, self.alpha, self.beta, self.k
+        )
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

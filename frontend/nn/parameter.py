@@ -61,6 +61,80 @@ class Buffer(Tensor):
         self.persistent = persistent
 
 
+class _Uninitialized:
+    """A tensor of a lazy layer that gets its shape from the layer's first input."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self) -> Any:
+        """Refused: there is none yet."""
+        raise RuntimeError(
+            "this parameter or buffer of a lazy layer has no shape yet: call the module on an example first, or load a "
+            "state dict"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        made: Any = type(self)
+        known = memo.get(id(self))
+        return memo.setdefault(id(self), made(dtype=self.dtype)) if known is None else known  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _materialize(self, shape: Any, dtype: Any, plain: type) -> None:
+        tensor: Any = self
+        tensor._data = ops.empty(tuple(shape), dtype=tensor.dtype if dtype is None else dtype)._data
+        tensor.__class__ = plain
+
+
+class UninitializedParameter(_Uninitialized, Parameter):
+    """A `Parameter` of a lazy layer that has no shape yet; `materialize` gives it one.
+
+    >>> import pappus as pp
+    >>> weight = UninitializedParameter()
+    >>> weight.materialize((2, 3))
+    >>> type(weight).__name__, weight.shape
+    ('Parameter', pappus.Size([2, 3]))
+    """
+
+    def __new__(cls, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> UninitializedParameter:
+        no_device(device)
+        made = Tensor.__new__(cls)
+        made._data = ops.empty(0, dtype=dtype)._data
+        return made
+
+    def __init__(self, requires_grad: bool = True, device: Any = None, dtype: Any = None) -> None:
+        self.requires_grad = requires_grad
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become a plain parameter of this shape, with numbers still to be filled in."""
+        no_device(device)
+        self._materialize(shape, dtype, Parameter)
+
+
+class UninitializedBuffer(_Uninitialized, Buffer):
+    """A `Buffer` of a lazy layer that has no shape yet; `materialize` gives it one."""
+
+    def __new__(
+        cls, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> UninitializedBuffer:
+        no_device(device)
+        made = Tensor.__new__(cls)
+        made._data = ops.empty(0, dtype=dtype)._data
+        return made
+
+    def __init__(
+        self, requires_grad: bool = False, device: Any = None, dtype: Any = None, persistent: bool = True
+    ) -> None:
+        self.persistent = persistent
+
+    def materialize(self, shape: Any, device: Any = None, dtype: Any = None) -> None:
+        """Become a plain buffer of this shape, with numbers still to be filled in."""
+        no_device(device)
+        self._materialize(shape, dtype, Buffer)
+
+
 def no_device(device: Any) -> None:
     """Refuse every device but the one there is."""
     if device is not None and str(device).split(":")[0] != "cpu":

@@ -236,3 +236,92 @@ class MaxUnpool3d(_MaxUnpool):
 
     def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
         return F.max_unpool3d(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+
+
+class _LPPool(Module):
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def extra_repr(self) -> str:
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """(sum of x^p)^(1/p) over windows of (N, C, L) or (C, L), with p = `norm_type`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool1d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool2d(_LPPool):
+    """(sum of x^p)^(1/p) over windows of (N, C, H, W) or (C, H, W), with p = `norm_type`.
+
+    >>> import pappus as pp
+    >>> LPPool2d(2, 2)(pp.full((1, 2, 2), 3.0)).tolist()
+    [[[6.0]]]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool2d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class LPPool3d(_LPPool):
+    """(sum of x^p)^(1/p) over windows of (N, C, D, H, W) or (C, D, H, W), with p = `norm_type`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.lp_pool3d(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+
+
+class _Fractional(Module):
+    spatial: int
+
+    def __init__(
+        self, kernel_size: Any, output_size: Any = None, output_ratio: Any = None, return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        if (output_size is None) == (output_ratio is None):
+            raise ValueError(f"{type(self).__name__} requires either output_size or output_ratio, and not both")
+        self.kernel_size = _tuple(kernel_size, self.spatial)
+        self.return_indices = return_indices
+        self.register_buffer("_random_samples", _random_samples)
+        self.output_size = None if output_size is None else _tuple(output_size, self.spatial)
+        self.output_ratio = None if output_ratio is None else _tuple(output_ratio, self.spatial)
+        if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+
+
+class FractionalMaxPool2d(_Fractional):
+    """Maximum over windows of (N, C, H, W) or (C, H, W) at pseudo-random places, as many as `output_size` says.
+
+    `output_ratio`, between 0 and 1, gives the output as a part of the input instead.
+
+    >>> import pappus as pp
+    >>> FractionalMaxPool2d(3, output_ratio=0.5)(pp.zeros(1, 2, 12, 8)).shape
+    pappus.Size([1, 2, 6, 4])
+    """
+
+    spatial = 2
+
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool2d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )
+
+
+class FractionalMaxPool3d(_Fractional):
+    """`FractionalMaxPool2d` over volumes (N, C, D, H, W) or (C, D, H, W)."""
+
+    spatial = 3
+
+    def forward(self, input: Tensor) -> Any:
+        return F.fractional_max_pool3d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )

@@ -9,11 +9,14 @@ import numpy as np
 
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.inplace import assign as assign_tensor
-from pappus.frontend.nn.parameter import Parameter
+from pappus.frontend.nn.parameter import Parameter, UninitializedBuffer, UninitializedParameter
 from pappus.frontend.tensor import Tensor
 
 if TYPE_CHECKING:
     from pappus.frontend.nn.module import Module
+
+
+_UNSHAPED = (UninitializedParameter, UninitializedBuffer)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -57,7 +60,10 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool, assign: b
             except (TypeError, ValueError):
                 problems.append(f"{name} is a {type(value).__name__}, not a tensor")
                 continue
-        if tuple(value.shape) != tuple(own[name].shape):
+        if isinstance(value, _UNSHAPED):
+            problems.append(f"{name} has no shape: the state dict is that of a lazy layer before its first input")
+            continue
+        if not isinstance(own[name], _UNSHAPED) and tuple(value.shape) != tuple(own[name].shape):
             problems.append(
                 f"size mismatch for {name}: copying a param with shape {_shape(value)} from checkpoint, the shape in "
                 f"current model is {_shape(own[name])}."
@@ -68,6 +74,8 @@ def load_state(module: Module, state: Mapping[str, Any], strict: bool, assign: b
         raise RuntimeError(f"Error(s) in loading state_dict for {type(module).__name__}:\n\t{text}")
     with no_grad():
         for name, value in values.items():
+            if isinstance(own[name], _UNSHAPED):  # a lazy layer takes the sizes of what it loads
+                own[name].materialize(value.shape)
             if assign:
                 _replace(module, name, value, own[name])
             else:

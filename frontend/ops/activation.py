@@ -318,8 +318,8 @@ def _prelu_shape(x: Any, weight: Any) -> Spec:
 
 
 def _prelu(x: Any, weight: Any) -> Any:
-    if len(x.shape) > 1 and weight.shape:
-        weight = weight.view((1, -1, *[1] * (len(x.shape) - 2)))
+    if len(x.shape) != 1 and weight.shape:
+        weight = weight.view((1, -1, *[1] * (len(x.shape) - 2)) if x.shape else ())
     return where(gt(x, 0), x, x * weight)
 
 

@@ -498,9 +498,10 @@ def _kl_decompose(input: Any, target: Any, *, reduction: str, log_target: bool) 
     if log_target:
         loss = target.exp() * (target - input)
     else:
-        positive = target > 0
-        safe = where(positive, target, target * 0 + 1)
-        loss = where(positive, target * safe.log(), target * 0) - target * input
+        # 0 log 0 is 0; a negative target has no logarithm.
+        zero = target == 0
+        safe = where(zero, target * 0 + 1, target)
+        loss = where(zero, target * 0, target * safe.log()) - target * input
     if reduction == "batchmean":
         return loss.sum() / input.shape[0] if input.ndim else loss
     return _reduce(loss, reduction)

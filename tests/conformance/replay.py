@@ -78,6 +78,14 @@ class _AtenOps:
 _Aten = types.SimpleNamespace(aten=_AtenOps())
 
 
+def wrapped_by(function: types.FunctionType) -> Callable[..., Any]:
+    """A function of the database's own, with `torch` standing for pappus."""
+    scope = {**function.__globals__, "torch": _Namespace()}
+    twin = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    return twin
+
+
 def function_of(op: Any) -> Callable[..., Any]:
     """What pappus offers for an entry of the database. Raises Missing.
 
@@ -85,10 +93,7 @@ def function_of(op: Any) -> Callable[..., Any]:
     """
     wrapper = op.op
     if isinstance(wrapper, types.FunctionType) and wrapper.__module__.startswith("torch.testing"):
-        scope = {**wrapper.__globals__, "torch": _Namespace()}
-        twin = types.FunctionType(wrapper.__code__, scope, wrapper.__name__, wrapper.__defaults__, wrapper.__closure__)
-        twin.__kwdefaults__ = wrapper.__kwdefaults__
-        return twin
+        return wrapped_by(wrapper)
     for name in (op.name, *(alias.name for alias in op.aliases)):
         for root in (pp, pp.Tensor):
             try:
@@ -123,6 +128,10 @@ def to_pappus(value: Any, made: dict[int, tuple[Any, pp.Tensor]]) -> Any:
         return str(value)
     if isinstance(value, torch.Size):
         return tuple(value)
+    if isinstance(value, torch.nn.Module):
+        return _layer(value)
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
+        return _function(value)
     if isinstance(value, slice):
         return slice(*(to_pappus(part, made) for part in (value.start, value.stop, value.step)))
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -132,6 +141,31 @@ def to_pappus(value: Any, made: dict[int, tuple[Any, pp.Tensor]]) -> Any:
     if isinstance(value, dict):
         return {key: to_pappus(part, made) for key, part in value.items()}
     return value
+
+
+def _function(value: Any) -> Any:
+    """A function as an argument: the one of its name, or the database's own with `torch` standing for pappus."""
+    if isinstance(value, types.FunctionType) and value.__module__.startswith("torch.testing"):
+        return wrapped_by(value)
+    for root in (pp.nn.functional, pp):
+        if hasattr(root, value.__name__):
+            return getattr(root, value.__name__)
+    return value
+
+
+def _layer(layer: torch.nn.Module) -> Any:
+    """A layer as an argument: its counterpart, made with the arguments that its attributes tell."""
+    kind = type(layer).__name__
+    if isinstance(layer, torch.nn.TransformerEncoderLayer):
+        attention = layer.self_attn
+        return pp.nn.TransformerEncoderLayer(
+            attention.embed_dim, attention.num_heads, layer.linear1.out_features, layer.dropout.p,
+            _function(layer.activation), layer.norm1.eps, attention.batch_first, layer.norm_first,
+            layer.linear1.bias is not None,
+        )  # fmt: skip
+    if kind in ("ReLU", "GELU", "PairwiseDistance"):
+        return getattr(pp.nn, kind)()
+    raise Missing(f"a {kind} as an argument")
 
 
 def _constant(name: str) -> Any:

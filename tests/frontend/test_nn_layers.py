@@ -142,6 +142,20 @@ CASES = [
     ("PixelUnshuffle", (2,), {}, [(2, 2, 4, 6)]),
     ("CosineSimilarity", (), {"dim": -1}, [(3, 4), (3, 4)]),
     ("Dropout", (0.0,), {}, [(3, 4)]),
+    ("AlphaDropout", (0.0,), {}, [(3, 4)]),
+    ("FeatureAlphaDropout", (0.0,), {}, [(3, 4, 2)]),
+    ("RReLU", (0.3, 0.3), {}, [(3, 4)]),
+    ("LPPool1d", (2, 3), {"stride": 2}, [(2, 3, 8)]),
+    ("LPPool2d", (3, (2, 3)), {}, [(3, 7, 6)]),
+    ("LPPool3d", (2, 2), {"ceil_mode": True}, [(1, 2, 4, 4, 5)]),
+    ("LocalResponseNorm", (3,), {"alpha": 0.5, "k": 1.5}, [(2, 5, 3, 2)]),
+    ("LocalResponseNorm", (4,), {"alpha": 0.5, "beta": 0.5}, [(2, 5, 3)]),
+    ("ChannelShuffle", (2,), {}, [(2, 4, 3, 2)]),
+    ("Unfold", ((2, 3),), {"padding": 1, "stride": 2}, [(2, 3, 4, 5)]),
+    ("Fold", ((4, 5), (2, 3)), {}, [(2, 12, 9)]),
+    ("Fold", ((4, 5), 2), {"dilation": 2, "padding": (0, 1)}, [(12, 10)]),
+    ("Upsample", (), {"scale_factor": 1.5, "mode": "bicubic"}, [(2, 3, 4, 5)]),
+    ("Upsample", ((3, 5, 2),), {"mode": "trilinear", "align_corners": True}, [(2, 1, 2, 3, 4)]),
 ]  # fmt: skip
 IDS = [f"{i}-{name}" for i, (name, *_) in enumerate(CASES)]
 
@@ -239,7 +253,7 @@ def test_layer_is_captured_for_any_batch(name, args, kwargs, shapes):
 SPATIAL = [
     case for case in CASES
     # Windows that adapt are tables of the size, and so are the counts of avg_pool3d.
-    if case[0][-2:] in ("1d", "2d", "3d") and not case[0].startswith(("Adaptive", "Dropout", "AvgPool3d"))
+    if case[0][-2:] in ("1d", "2d", "3d") and not case[0].startswith(("Adaptive", "Dropout", "AvgPool3d", "LPPool3d"))
     and (case[0], case[3]) != ("BatchNorm1d", [(6, 3)])
 ]  # fmt: skip
 
