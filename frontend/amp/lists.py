@@ -7,8 +7,8 @@ from __future__ import annotations
 
 # Matrix products and convolutions: operands are cast to the lower type.
 LOWER: frozenset[str] = frozenset({
-    "addbmm", "addmm", "baddbmm", "bmm", "convolution", "linalg_vecdot", "linear", "matmul", "mm", "prelu",
-    "scaled_dot_product_attention",
+    "addbmm", "addmm", "baddbmm", "bmm", "convolution", "gru_layer", "linalg_vecdot", "linear", "lstm_layer", "matmul",
+    "mm", "prelu", "rnn_layer", "scaled_dot_product_attention",
 })  # fmt: skip
 
 # What loses too much in 16 bits: operands of 16 bits are cast to float32. Functions over operators among them are

@@ -44,11 +44,11 @@ def with_forward(forward: Any) -> Any:
 @pytest.mark.parametrize(
     ("forward", "outcome"),
     [
-        (lambda self, x: pp.nn.functional.linear(x, self.weight, self.bias), Outcome.PASS),
-        (lambda self, x: pp.nn.functional.linear(x, self.weight), Outcome.FORWARD),
-        (lambda self, x: pp.nn.functional.linear(x, self.weight, self.bias.detach()), Outcome.GRAD),
-        (lambda self, x: pp.nn.functional.linear(x.detach(), self.weight, self.bias), Outcome.GRAD),
-        (lambda self, x: pp.nn.functional.linear(x, self.bias), Outcome.ERROR),
+        (lambda self, input: pp.nn.functional.linear(input, self.weight, self.bias), Outcome.PASS),
+        (lambda self, input: pp.nn.functional.linear(input, self.weight), Outcome.FORWARD),
+        (lambda self, input: pp.nn.functional.linear(input, self.weight, self.bias.detach()), Outcome.GRAD),
+        (lambda self, input: pp.nn.functional.linear(input.detach(), self.weight, self.bias), Outcome.GRAD),
+        (lambda self, input: pp.nn.functional.linear(input, self.bias), Outcome.ERROR),
     ],
 )
 def test_planted_defects_are_seen(forward: Any, outcome: Outcome, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ import pappus as pp
 
 HERE = Path(__file__).parent
 CLEAN = HERE / "clean_modules.txt"
-SHORT = 3  # samples per layer and mode in the test-suite
+SHORT = 2  # samples per layer and mode in the test-suite
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-4}
 
 
