@@ -209,8 +209,6 @@ def _own(holder: list[Any]) -> Tensor:
 
 
 def _accumulate(leaf: Tensor, holder: list[Any], create_graph: bool) -> None:
-    if leaf._hooks:
-        holder[0] = _run_hooks(leaf._hooks, holder[0])
     known = leaf._grad
     if known is not None:
         leaf._grad = known + holder[0]
@@ -292,6 +290,8 @@ def _walk(
             del seeds  # here and below, so that _own sees who else has a gradient
             slots, gradient, seed = {}, None, None
             for found in leaves.values():
+                if found[1]._hooks:
+                    found[0] = _run_hooks(found[1]._hooks, found[0])
                 _accumulate(found[1], found, create_graph)
             return []
         result: list[Tensor | None] = []

@@ -23,7 +23,9 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .opdef import OpDef
 
-__all__ = ["adopt", "assign", "check_write", "eager_assign", "part_of_many", "show", "touch", "written"]
+__all__ = [
+    "adopt", "assign", "check_write", "eager_assign", "increment_version", "part_of_many", "show", "touch", "written",
+]  # fmt: skip
 
 Recipe = tuple[Any, "OpDef", dict[str, Any]]  # (the operand's own recipe or None, view operator, attributes)
 
@@ -244,6 +246,19 @@ def touch(target: Tensor, by: str) -> None:
         storage.owner.hidden += 1
     storage.by = by
     storage.place = caller()
+
+
+def increment_version(tensors: Tensor | Iterable[Tensor]) -> None:
+    """Say that the numbers of tensors were changed by other means: what saved them for a gradient then refuses them.
+
+    >>> import pappus as pp
+    >>> x = pp.ones(2)
+    >>> pp.autograd.graph.increment_version(x)
+    >>> x._version
+    1
+    """
+    for tensor in [tensors] if isinstance(tensors, Tensor) else tensors:
+        touch(tensor, "increment_version")
 
 
 def check_write(target: Tensor, by: str) -> None:

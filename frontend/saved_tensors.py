@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .errors import ArgumentError
+from .errors import ArgumentError, AutogradError
 from .source import user_location
 from .tape import entered, history_of, state
 from .tensor import Tensor
 
-__all__ = ["Packed", "pack_tensor", "save_on_cpu", "saved_tensors_hooks"]
+__all__ = ["Packed", "disable_saved_tensors_hooks", "pack_tensor", "save_on_cpu", "saved_tensors_hooks"]
 
 PACKED = -2  # in place of a version: the operand is a Packed
 
@@ -86,6 +86,8 @@ class saved_tensors_hooks:
         self._hooks = pack_hook, unpack_hook
 
     def __enter__(self) -> saved_tensors_hooks:
+        if state.forbidden:
+            raise AutogradError(state.forbidden[-1]).at(None, user_location())
         state.saving.append(self._hooks)
         entered.append(self)
         return self
@@ -108,3 +110,24 @@ class save_on_cpu(saved_tensors_hooks):
 
     def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
         super().__init__(lambda tensor: tensor, lambda tensor: tensor)
+
+
+class disable_saved_tensors_hooks:
+    """Inside the block, entering `saved_tensors_hooks` is an error with this message.
+
+    >>> import pappus as pp
+    >>> with pp.autograd.graph.disable_saved_tensors_hooks("not inside this step"), pp.autograd.graph.save_on_cpu():
+    ...     pass
+    Traceback (most recent call last):
+    pappus.frontend.errors.AutogradError: not inside this step...
+    """
+
+    def __init__(self, error_message: str) -> None:
+        self._message = error_message
+
+    def __enter__(self) -> disable_saved_tensors_hooks:
+        state.forbidden.append(self._message)
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        state.forbidden.pop()

@@ -28,8 +28,8 @@ Place = tuple[CodeType, int]
 class State(threading.local):
     """Per thread: `grad` (record nodes?) and `mode` (the top of the stack of dispatch modes, or None for eager).
 
-    `inference` says whether inference mode is on, `saving` are the hooks for saved tensors, `cuts` where this thread
-    last cut a history, by what.
+    `inference` says whether inference mode is on, `saving` are the hooks for saved tensors and `forbidden` why there
+    may be none, `cuts` where this thread last cut a history, by what.
     """
 
     grad: bool = True
@@ -38,6 +38,7 @@ class State(threading.local):
 
     def __init__(self) -> None:
         self.saving: list[Any] = []
+        self.forbidden: list[str] = []
         self.cuts: dict[str, Place | None] = {}
 
 

@@ -541,6 +541,7 @@ class Tensor:
                 if target is not None:
                     target._grad = grad if target._grad is None else target._grad + grad
 
+            keep.retains = True  # type: ignore[attr-defined]
             self._retain = self.register_hook(keep)
 
     @property
@@ -562,7 +563,10 @@ class Tensor:
             if node.hooks is None:
                 node.hooks = {}
             hooks = node.hooks.setdefault(self._index, [])
-        hooks.append(hook)
+        at = len(hooks)
+        while at and getattr(hooks[at - 1], "retains", False):  # what retain_grad() keeps has been through every hook
+            at -= 1
+        hooks.insert(at, hook)
         return HookHandle(hooks, hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> HookHandle:

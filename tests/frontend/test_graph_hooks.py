@@ -274,3 +274,34 @@ def test_modes_are_the_threads_own() -> None:
         thread.start()
         thread.join()
     assert found == [True, False]
+
+
+# -- hooks on tensors -----------------------------------------------------------------------------
+
+
+def test_hooks_run_once_with_inputs_and_before_what_is_retained() -> None:
+    for m in (pp, torch):
+        x = m.ones(2, requires_grad=True)
+        x.register_hook(lambda g: g * 2)
+        (x * 3).sum().backward(inputs=[x])
+        assert x.grad.tolist() == [6.0, 6.0] and m.autograd.grad((x * 3).sum(), x)[0].tolist() == [6.0, 6.0]
+        y = x * 3
+        y.retain_grad()
+        y.register_hook(lambda g: g * 10)
+        y.sum().backward()
+        assert y.grad.tolist() == [10.0, 10.0] and y.retains_grad
+
+
+def test_versions_and_forbidden_hooks() -> None:
+    x = pp.ones(2, requires_grad=True)
+    y = x * 1
+    z = (y * y).sum()
+    pp.autograd.graph.increment_version(y)
+    with pytest.raises(pp.InplaceError):
+        z.backward()
+    for m in (pp, torch):
+        graph = m.autograd.graph
+        with graph.disable_saved_tensors_hooks("no"), pytest.raises(RuntimeError, match="no"), graph.save_on_cpu():
+            pass
+        with m.autograd.graph.save_on_cpu():
+            pass
