@@ -14,6 +14,7 @@ from pappus.export.ir.graph import Value
 from pappus.export.ir.interpret import interpret
 from pappus.export.program import ExportedProgram
 from pappus.export.structure import flatten_outputs
+from pappus.frontend import native
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.errors import ArgumentError
 from pappus.frontend.tensor import Tensor
@@ -197,9 +198,12 @@ def _arrays(inputs: Inputs, names: Sequence[str]) -> dict[str, Array]:
 def _eager(
     reference: Callable[..., Any] | ExportedProgram, arrays: Mapping[str, Array]
 ) -> tuple[list[Array], dict[str, Array]]:
-    """The reference's outputs, and the value of every operator by its name if there is a graph."""
+    """The reference's outputs, and the value of every operator by its name if there is a graph.
+
+    By numpy's kernels: those of the runtime are what is judged.
+    """
     if not isinstance(reference, ExportedProgram):
-        with no_grad():
+        with no_grad(), native.engine("numpy"):
             result = reference(*(Tensor._from_data(a.copy()) for a in arrays.values()))
         return [np.asarray(t._data) for _, t in flatten_outputs(result)[0]], {}
     graph = reference.graph
@@ -211,7 +215,8 @@ def _eager(
     if len(graph.inputs) != len(arrays):
         raise ArgumentError(f"compare: the program takes {len(arrays)} inputs, the reference {len(graph.inputs)}")
     state: dict[str, Array] = {}
-    return interpret(graph, [a.copy() for a in arrays.values()], state, watch), layers
+    with native.engine("numpy"):
+        return interpret(graph, [a.copy() for a in arrays.values()], state, watch), layers
 
 
 def _layer(seen: Observation, layers: Mapping[str, Array]) -> LayerRow | None:

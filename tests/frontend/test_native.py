@@ -139,6 +139,32 @@ def test_numbers_of_threads_change_no_bit() -> None:
         assert all(np.array_equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
+def test_a_comparison_with_the_runtime_is_made_by_numpy() -> None:
+    """What is judged must not be its own oracle."""
+    from pappus.export.compare import compare_program
+
+    nn = pp.nn
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.GELU(), nn.Flatten(), nn.LayerNorm(16), nn.Softmax(-1))
+    x = pp.from_numpy(np.ones((1, 1, 4, 4), np.float32))
+    exported = pp.export.export(model, (x,))
+    program = pp.export.lower(exported).to_bytes()
+    for reference in (model, exported):
+        with counting() as used:
+            report = compare_program(program, reference, (x,))
+        assert not used and report.max_abs < 1e-6
+
+
+def test_threads_are_set_by_pytorchs_name() -> None:
+    from pappus.torch.settings import get_num_threads, set_num_threads
+
+    before = native.direct().get_threads()
+    try:
+        set_num_threads(3)
+        assert native.direct().get_threads() == get_num_threads() == 3
+    finally:
+        set_num_threads(before)
+
+
 def test_the_environment_switches_them_off_and_a_missing_extension_is_no_error() -> None:
     code = (
         "import sys\n"

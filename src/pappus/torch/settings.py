@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from pappus.cuda import OutOfMemoryError
-from pappus.frontend import dtypes, serialize
+from pappus.frontend import dtypes, native, serialize
 from pappus.frontend.errors import ArgumentError, UnsupportedError
 from pappus.frontend.symbolic import SymInt
 from pappus.frontend.tensor import Device, Tensor
@@ -73,10 +73,12 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_num_threads(count: int) -> None:
-    """Kept and answered; the threads of numpy's matrix product are set by OMP_NUM_THREADS before Python starts."""
+    """Threads of the runtime's kernels; numpy's matrix product has those of OMP_NUM_THREADS when Python started."""
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"set_num_threads: expected a positive number, got {count!r}")
     _state["threads"] = count
+    if native.available():
+        native.direct().set_threads(count)
 
 
 def get_num_threads() -> int:
