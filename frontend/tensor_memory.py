@@ -183,11 +183,8 @@ def _map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> 
 
 def _history(target: Tensor, source: Tensor) -> None:
     """Give `target` the memory and the history of `source`."""
-    for key in ("_data", "_storage", "_base", "_node", "_index", "_requires_grad"):
+    for key in ("_data", "_storage", "_base", "_node", "_index", "_requires_grad", "_recipe", "_seen", "_made"):
         setattr(target, key, getattr(source, key))
-    for key in ("_recipe", "_seen", "_made"):
-        if key in source.__dict__:
-            target.__dict__[key] = source.__dict__[key]
 
 
 def reshaped_in_place(front: Callable[..., Any], name: str) -> Callable[..., Tensor]:

@@ -15,8 +15,9 @@ def swap_tensors(t1: Any, t2: Any) -> None:
     >>> swap_tensors(a, b); a, b
     (tensor([0., 0.]), tensor([1.]))
     """
-    slots = ("_base", "_data", "_index", "_node", "_requires_grad", "_storage")
-    for name in slots:
+    from pappus.frontend.tensor import Tensor
+
+    for name in (name for name in Tensor.__slots__ if not name.startswith("__")):
         first, second = getattr(t1, name), getattr(t2, name)
         setattr(t1, name, second)
         setattr(t2, name, first)
