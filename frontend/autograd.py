@@ -15,6 +15,7 @@ import numpy as np
 
 from . import vjps
 from .anomaly import check_gradients, name_forward
+from .device import library_of
 from .dispatch import add_in_place
 from .errors import ArgumentError, AutogradError, InplaceError, ShapeError
 from .grad_mode import (
@@ -42,7 +43,7 @@ def _ones_like(tensor: Tensor) -> Tensor:
         from . import ops
 
         return ops.full(tensor.shape, 1.0, dtype=tensor.dtype)  # type: ignore[no-any-return]
-    return Tensor._from_data(np.ones(tensor._data.shape, tensor._data.dtype))
+    return Tensor._from_data(library_of(tensor._data).ones(tensor._data.shape, tensor._data.dtype))
 
 
 def _seed(output: Tensor, gradient: Tensor | None, what: str) -> Tensor:
@@ -446,7 +447,7 @@ def _gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> Sequ
     inputs = _inputs(node)
     if op.multi:
         g: Any = tuple(
-            slots[i] if i in slots else _zeros(shape, dtype)
+            slots[i] if i in slots else _zeros(shape, dtype, slots)
             for i, (shape, dtype) in enumerate(node.metas or [_meta(slots)])
         )
     else:
@@ -507,10 +508,11 @@ def _meta(slots: dict[int, Tensor]) -> Any:
     return slots[0].shape, slots[0].dtype
 
 
-def _zeros(shape: Any, dtype: Any) -> Tensor:
+def _zeros(shape: Any, dtype: Any, slots: dict[int, Tensor]) -> Tensor:
     from . import ops
 
-    return ops.full(shape, 0, dtype=dtype)  # type: ignore[no-any-return]
+    device = next((t.device for t in slots.values()), None)
+    return ops.full(shape, 0, dtype=dtype, device=device)  # type: ignore[no-any-return]
 
 
 def _results(node: Node, g: Any, create_graph: bool) -> Any:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
+from .device import as_array, operands, using
 from .errors import ArgumentError, CaptureError, DTypeError, PappusError, UnsupportedError
 from .inplace import assign, show, touch
 from .out_argument import into
@@ -193,10 +194,12 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
     try:
         if op.check:
             check(op, args, attrs)
-        if op.has_list:
-            found = kernel(np, *[_arrays(a) for a in args], **attrs)
+        arrays = [_arrays(a) for a in args] if op.has_list else [None if a is None else a._data for a in args]
+        if using.library is None:
+            found = kernel(np, *arrays, **attrs)
         else:
-            found = kernel(np, *[None if a is None else a._data for a in args], **attrs)
+            xp, arrays = operands(op.name, arrays)
+            found = kernel(xp, *arrays, **attrs)
     except Exception as error:
         explain(error, op, args, attrs)
         raise
@@ -208,7 +211,7 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
             _record_if_wanted(op, args, attrs, outs)
         return outs
     out = Tensor.__new__(Tensor)
-    out._data = found if type(found) is np.ndarray else np.asarray(found)
+    out._data = found if type(found) is np.ndarray else as_array(found)
     if op.view:
         shown(args[0], out, op, attrs)
     if state.grad and op.differentiable:
@@ -237,7 +240,7 @@ def _arrays(arg: Any) -> Any:
 def wrap(array: Any) -> Tensor:
     """A tensor around an array, or around the number that a kernel gave in its place."""
     out = Tensor.__new__(Tensor)
-    out._data = array if type(array) is np.ndarray else np.asarray(array)
+    out._data = array if type(array) is np.ndarray else as_array(array)
     return out
 
 
@@ -375,7 +378,9 @@ def call_into(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any], targets: 
         if op.check:
             check(op, args, attrs)
         out = [None if t is None else t._data for t in targets]
-        op.eager(np, *[None if a is None else a._data for a in args], out=out, **attrs)  # type: ignore[misc]
+        arrays = [None if a is None else a._data for a in args]
+        xp, arrays = (np, arrays) if using.library is None else operands(op.name, arrays)
+        op.eager(xp, *arrays, out=out, **attrs)  # type: ignore[misc]
     except Exception as error:
         explain(error, op, args, attrs)
         raise

@@ -73,6 +73,10 @@ class ArgumentError(PappusError, RuntimeError, ValueError, TypeError):
     """An argument is missing, unknown or has a value the operator does not accept."""
 
 
+class DeviceError(PappusError, RuntimeError):
+    """A device that is not there, or operands on different ones."""
+
+
 class AutogradError(PappusError, RuntimeError):
     """A gradient cannot be computed: nothing requires one, the graph is used up, or a tensor was changed."""
 

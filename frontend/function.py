@@ -172,7 +172,9 @@ class FunctionNode(Node):
         from .autograd import _fit, _zeros
 
         grads = [
-            slots[i] if i in slots else (None if meta is None or not self.ctx._materialize else _zeros(*meta))
+            slots[i]
+            if i in slots
+            else (None if meta is None or not self.ctx._materialize else _zeros(meta[0], meta[1], slots))
             for i, meta in enumerate(self.given)
         ]
         found = self.backward(self.ctx, *grads)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from .device import on_host
+
 # B_2k for k = 1 .. 12, for the asymptotic series below.
 BERNOULLI = (
     1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798, -174611 / 330,
@@ -28,7 +30,7 @@ def _in_double(function: Callable[..., Any]) -> Callable[..., Any]:
         with np.errstate(all="ignore"):
             return np.asarray(function(*wide)).astype(arrays[0].dtype)
 
-    return run
+    return on_host(run)  # type: ignore[no-any-return]
 
 
 def _stirling(x: Any) -> Any:

@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from .device import device_name, using
 from .errors import InplaceError, ShapeError
 from .source import user_location
 from .tape import Node, Storage, caller, history_of, line_of, refresh, state
@@ -204,7 +205,9 @@ def eager_assign(
     if tracked and target.dtype.differentiable:
         check_write(target, by)
     array = target._data
-    if write is _copy and (0 in array.strides or not array.flags.writeable):
+    if using.library is not None:
+        value = moved_to(value, array)
+    if write is _copy and (0 in array.strides or not getattr(array.flags, "writeable", True)):
         _make_writeable(array, by)
     if target._storage is not None:
         target._storage.version  # noqa: B018 - one of inference mode refuses to be counted, before it is written
@@ -217,6 +220,16 @@ def eager_assign(
     else:
         node = CopySlices(target, value, by)
         adopt(target, node, 0, by, whole=True)
+
+
+def moved_to(value: Tensor, array: Any) -> Tensor:
+    """`value` on the device of `array`."""
+    device = device_name(array)
+    if device_name(value._data) == device:
+        return value
+    from . import ops
+
+    return ops.to_device(value, device, device_name(value._data))  # type: ignore[no-any-return]
 
 
 def _make_writeable(array: Any, by: str) -> None:

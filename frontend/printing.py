@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import dtypes
+from .device import to_host
 from .errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _notes(tensor: Tensor, array: Any) -> list[str]:
     if (empty and array.ndim != 1) or (not empty and not _options.edgeitems):
         ends = "," if array.ndim == 1 else ""
         notes.append(f"size=({', '.join(map(str, array.shape))}{ends})")
+    if tensor.device != "cpu":
+        notes.append(f"device='{tensor.device}'")
     default = dtypes.get_default_dtype()
     usual = (default,) if empty else (default, dtypes.default_complex(), dtypes.int64, dtypes.bool_)
     if tensor.dtype not in usual:
@@ -194,7 +197,7 @@ def tensor_text(tensor: Tensor) -> str:
 
     plain = isinstance(tensor, Parameter) or type(tensor).__module__.startswith("pappus.")
     prefix = "tensor(" if plain else f"{type(tensor).__name__}("
-    array: Any = tensor._data
+    array: Any = to_host(tensor._data)
     dtype = tensor.dtype
     if dtype.is_storage or dtype is dtypes.bfloat16:
         array = array.view(dtype.values).astype(np.float32 if dtype.is_floating_point else np.int8)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from . import dtypes
+from .device import device_name, to_host, using
 from .dtypes import DType, from_numpy_dtype
-from .errors import ArgumentError, AutogradError, DTypeError, UnsupportedError
+from .errors import ArgumentError, AutogradError, DeviceError, DTypeError, UnsupportedError
 from .memory_format import is_laid_out
 from .symbolic import SymbolicArray
 from .tape import HookHandle, Node, Storage, caller, history_of, state
@@ -48,8 +49,8 @@ class Size(tuple[Any, ...]):
 
 
 class Device(str):
-    """Where a tensor lives: always "cpu". Compares equal to its name and has torch's `type` and `index`; a context,
-    too, in which the one device there is stays the one.
+    """Where a tensor lives: "cpu", or "cuda" with CuPy. Compares equal to its name and has torch's `type` and `index`;
+    a context, too, for the CPU.
 
     >>> Device("cuda", 1).index, Device("cuda:1").type
     (1, 'cuda')
@@ -73,7 +74,7 @@ class Device(str):
 
     def __enter__(self) -> Device:
         if self.type != "cpu":
-            raise UnsupportedError(f"no device {str(self)!r}; the only device is 'cpu'")
+            raise UnsupportedError(f"`with device({str(self)!r})`: give the device where tensors are made, or .to()")
         return self
 
     def __exit__(self, *exc: Any) -> None:
@@ -226,15 +227,20 @@ class Tensor:
 
     @property
     def device(self) -> Device:
-        """Where the numbers live: "cpu"."""
-        return _CPU
+        """Where the numbers live: "cpu", or "cuda:0" and so on."""
+        return _CPU if type(self._data) is np.ndarray or using.kind is None else Device(device_name(self._data))
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether the numbers live on a GPU."""
+        return bool(self.device != "cpu")
 
     @property
     def is_symbolic(self) -> bool:
         """Whether this tensor has a shape and a type but no numbers: it is being captured."""
         return isinstance(self._data, SymbolicArray)
 
-    is_cuda = is_sparse = is_quantized = is_nested = is_meta = False
+    is_sparse = is_quantized = is_nested = is_meta = False
     layout = "strided"
 
     @property
@@ -333,7 +339,14 @@ class Tensor:
             if state.mode is None:
                 raise AutogradError(f"{what}: a tensor of a finished capture has no numbers; use the captured program")
             return state.mode.concretize(self, what)
-        return self._data
+        if using.kind is None or isinstance(self._data, np.ndarray):
+            return self._data
+        if what in ("numpy()", "__array__"):
+            raise DeviceError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host "
+                "memory first."
+            )
+        return to_host(self._data)
 
     def numpy(self, *, force: bool = False) -> Any:
         """The elements as a numpy array that shares memory. Raises AutogradError where a gradient would be lost."""
@@ -587,7 +600,8 @@ class Tensor:
             raise AutogradError("deepcopy of a tensor that an operator made; use x.detach().clone()")
         import copy
 
-        out = type(self)._from_data(self.__array_data("deepcopy").copy(), self._requires_grad)
+        array = self.__array_data("deepcopy") if self.is_symbolic else self._data
+        out = type(self)._from_data(array.copy(), self._requires_grad)
         memo[id(self)] = out
         for name, value in self.__dict__.items():
             if name not in ("_hooks", "_post_hooks"):

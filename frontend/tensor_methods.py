@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from . import dispatch, dtypes, indexing, tensor_memory
-from .dtypes import DType, as_dtype, can_cast
+from .device import named
+from .dtypes import BY_NAME, DType, as_dtype, can_cast
 from .errors import ArgumentError, DTypeError
 from .fronts import bind_inplace, bind_operator
 from .inplace import assign
@@ -238,26 +239,38 @@ def _ops() -> Any:
 
 
 def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The tensor with another type: `x.to(pp.float16)`, `x.to("cpu")`, `x.to(other)`. Itself if nothing changes."""
+    """The tensor with another type or on another device: `x.to(pp.float16)`, `x.to("cuda")`, `x.to(other)`. Itself if
+    nothing changes."""
     dtype: DType | None = None
+    device: str | None = None
     copy = bool(kwargs.pop("copy", False))
     given = [*args, kwargs.pop("dtype", None), kwargs.pop("device", None)]
     for item in given:
         if isinstance(item, Tensor):
-            dtype = item.dtype
-        elif isinstance(item, (bool, type(None), Device)):
+            dtype, device = item.dtype, item.device
+        elif isinstance(item, (bool, type(None))):
             continue
-        elif isinstance(item, str) and item.split(":")[0] in ("cpu", "cuda", "mps"):
-            if not item.startswith("cpu"):
-                raise ArgumentError(f"device {item!r} is not available; this build computes on 'cpu'")
+        elif isinstance(item, str) and (isinstance(item, Device) or item.split(":")[0] not in BY_NAME):
+            device = item
+        elif isinstance(item, int):
+            device = f"cuda:{item}"
         else:
             dtype = as_dtype(item)
     memory_format = kwargs.pop("memory_format", None)
+    before = self
+    if device is not None:
+        self = _moved(self, device)
     if dtype is not None and dtype is not self.dtype:
         self, copy = _ops().to_dtype(self, dtype), False
-    elif copy:
+    elif copy and self is before:
         return _ops().clone(self, memory_format=memory_format)  # type: ignore[no-any-return]
     return _contiguous(self, memory_format) if memory_format in ("channels_last", "channels_last_3d") else self
+
+
+def _moved(self: Tensor, device: Any) -> Tensor:
+    """The tensor on a device, itself if it is there."""
+    name, here = named(device), named(self.device)
+    return self if name == here else _ops().to_device(self, name, here)
 
 
 def _caster(dtype: DType) -> Callable[..., Tensor]:
@@ -302,7 +315,8 @@ def _new(value: Any) -> Callable[..., Tensor]:
         layout: Any = None, pin_memory: bool = False,
     ) -> Tensor:  # fmt: skip
         shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (list, tuple)) else size
-        return _ops().full(shape, value, dtype=dtype or self.dtype, requires_grad=requires_grad)  # type: ignore[no-any-return]
+        where = self.device if device is None else device
+        return _ops().full(shape, value, dtype=dtype or self.dtype, requires_grad=requires_grad, device=where)  # type: ignore[no-any-return]
 
     return method
 
@@ -310,13 +324,15 @@ def _new(value: Any) -> Callable[..., Tensor]:
 def _new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:
     """A tensor of shape `size` filled with `fill_value`, of this one's type unless given."""
     options.pop("pin_memory", None)
+    options.setdefault("device", self.device)
     return _ops().full(size, fill_value, dtype=dtype or self.dtype, **options)  # type: ignore[no-any-return]
 
 
 def _new_tensor(self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
     """A tensor holding a copy of `data`, of this one's type unless given."""
     options.pop("layout", None), options.pop("pin_memory", None)
-    return _ops().tensor(data, dtype=dtype or self.dtype, **options)  # type: ignore[no-any-return]
+    where = self.device if device is None else device
+    return _ops().tensor(data, dtype=dtype or self.dtype, device=where, **options)  # type: ignore[no-any-return]
 
 
 def _contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
@@ -340,15 +356,18 @@ def _type(self: Tensor, dtype: Any = None) -> Any:
 
 
 def _same(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """The tensor itself: there is one device."""
+    """The tensor itself."""
     return self
 
 
 def _cuda(self: Tensor, device: Any = None, non_blocking: bool = False) -> Tensor:
-    """There is no CUDA device: raises ArgumentError."""
-    raise ArgumentError("cuda(): device 'cuda' is not available; this build computes on 'cpu'").at(
-        "cuda", dispatch.user_location()
-    )
+    """The tensor on a GPU, itself if it is there. Raises DeviceError without CuPy, with the way to install it."""
+    return _moved(self, "cuda" if device is None else device)
+
+
+def _cpu(self: Tensor, memory_format: Any = None) -> Tensor:
+    """The tensor on the CPU, itself if it is there."""
+    return _moved(self, "cpu")
 
 
 def _adjoint(self: Tensor) -> Tensor:
@@ -386,7 +405,7 @@ _EXTRA: dict[str, Any] = {
     "__invert__": lambda self: OPS["bitwise_not"](self),
     "to": _to,
     "type": _type,
-    "cpu": _same,
+    "cpu": _cpu,
     "cuda": _cuda,
     "view": _view,
     "float": _caster(dtypes.float32),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from pappus.frontend.device import named
 from pappus.frontend.dtypes import DType, as_dtype, bfloat16, float16, float32, float64
 from pappus.frontend.errors import PappusError
 from pappus.frontend.nn.backward_hooks import BackwardHooks
@@ -405,15 +406,17 @@ class Module:
         return self
 
     def to(self: M, *args: Any, **kwargs: Any) -> M:
-        """Convert floating-point parameters and buffers to a dtype; the only device is "cpu"."""
-        dtype = kwargs.get("dtype")
+        """Convert floating-point parameters and buffers to a dtype, or move all to a device."""
+        dtype, device = kwargs.get("dtype"), ""
         for item in [*args, kwargs.get("device")]:
             if isinstance(item, Tensor):
-                dtype = item.dtype
+                dtype, device = item.dtype, item.device
             elif isinstance(item, DType):
                 dtype = item
-            elif item is not None and not isinstance(item, bool) and str(item).split(":")[0] != "cpu":
-                raise RuntimeError(f"Module.to: no device {item!r}; the only device is 'cpu'")
+            elif item is not None and not isinstance(item, bool):
+                device = named(item)
+        if device and any(t.device != device for t in [*self.parameters(), *self.buffers()]):
+            self._cast(lambda t: t.to(device))
         if dtype is None:
             return self
         target = as_dtype(dtype)
@@ -438,8 +441,12 @@ class Module:
         return self.to(bfloat16)
 
     def cpu(self: M) -> M:
-        """This module: it is on the CPU already."""
-        return self
+        """Move all parameters and buffers to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self: M, device: Any = None) -> M:
+        """Move all parameters and buffers to a GPU. Raises DeviceError without CuPy, with the way to install it."""
+        return self.to("cuda" if device is None else named(device))
 
     def cuda(self: M, device: Any = None) -> M:
         """There is no CUDA device: raises RuntimeError."""

@@ -8,6 +8,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 from ..amp.lists import FLOAT32, PROMOTE
+from ..device import move, named, using
 from ..errors import ArgumentError, PappusError
 from ..schema import check_call, respell
 from ..source import user_location
@@ -29,11 +30,13 @@ def function(*, method: bool = False, inplace: bool = False, name: str | None = 
     def declare(f: F) -> F:
         if name is not None:
             f.__name__ = f.__qualname__ = name
+        f = _checked(f)  # innermost: it looks where a TypeError comes from
         if f.__name__ in FLOAT32 or f.__name__ in PROMOTE:
             from ..amp.autocast import listed
 
             f = listed(f)
-        f = _checked(f)
+        if "device" in inspect.signature(f).parameters:
+            f = _placed(f)
         FUNCTIONS[f.__name__] = f
         if method:
             METHODS[f.__name__] = f
@@ -42,6 +45,26 @@ def function(*, method: bool = False, inplace: bool = False, name: str | None = 
         return f
 
     return declare
+
+
+def _placed(f: F) -> F:
+    """`f`, which makes a tensor, with the tensor put on the `device` asked for; `..._like` where the operand is."""
+    like = f.__name__.endswith("_like")
+
+    @wraps(f)
+    def make(*args: Any, **kwargs: Any) -> Any:
+        out = f(*args, **kwargs)
+        device = kwargs.get("device")
+        if device is None:
+            if using.library is None or not (like and args and hasattr(args[0], "device")):
+                return out
+            device = args[0].device
+        name = named(device)
+        if name != "cpu" or using.library is not None:
+            out._data = move(out._data, name)
+        return out
+
+    return make  # type: ignore[return-value]
 
 
 def _checked(f: F) -> F:

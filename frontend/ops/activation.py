@@ -83,10 +83,14 @@ def _relu_floats(x: Any) -> Any:
 
 
 def _relu_kernel(xp: Any, x: Any) -> Any:
+    if xp is not np:
+        return xp.maximum(x, 0)
     return _relu_floats(x) if x.dtype in _ZEROS else np.maximum(x, np.zeros(x.shape[-1:], x.dtype))
 
 
 def _relu_backward_kernel(xp: Any, g: Any, out: Any) -> Any:
+    if xp is not np:
+        return g * (out > 0)
     zero = _ZEROS[g.dtype] if g.dtype in _ZEROS else np.zeros((), g.dtype)
     mask = np.greater(out, zero)
     return select(mask, g, zero) if g.size >= 1024 else np.where(mask, g, zero)

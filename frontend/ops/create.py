@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..device import move
 from ..dtypes import DType, as_dtype, get_default_dtype
 from ..errors import ArgumentError, DTypeError
 from ..opdef import Sample, Spec, operator
@@ -229,7 +230,7 @@ def eye(n: Any, m: Any = None, *, dtype: Any = None, requires_grad: bool = False
 def _array(data: Any, dtype: DType | None) -> Any:
     """A fresh array of `data`, with PyTorch's choice of type: floats take the default one, integers int64."""
     if isinstance(data, Tensor):
-        return np.array(_converted(data.detach()._data, dtype))
+        return np.array(_converted(data.detach().cpu()._data, dtype))
     if isinstance(data, (np.ndarray, np.generic)):
         return _converted(np.array(data), dtype)
     if isinstance(data, (list, tuple)) and _has_tensor(data):
@@ -354,3 +355,15 @@ HalfTensor, BFloat16Tensor = _typed("HalfTensor", dtypes.float16), _typed("BFloa
 LongTensor, IntTensor = _typed("LongTensor", dtypes.int64), _typed("IntTensor", dtypes.int32)
 ShortTensor, CharTensor = _typed("ShortTensor", dtypes.int16), _typed("CharTensor", dtypes.int8)
 ByteTensor, BoolTensor = _typed("ByteTensor", dtypes.uint8), _typed("BoolTensor", dtypes.bool_)
+
+
+to_device: Any = operator(
+    "to_device(Tensor self, str device, str source) -> Tensor",
+    "A copy on another device: `x.to(device)`. `source` is where the tensor is, for the gradient.",
+    shape=lambda x, device, source: Spec(tuple(x.shape), x.dtype),
+    eager=lambda xp, x, device, source: move(x, device) if device != source else x.copy(),
+    vjp=lambda g, _out, _x, device, source: to_device(g, source, device),
+    decompose=lambda x, device, source: x.clone(),
+    check=False,
+    samples=lambda: [Sample((Tensor._from_data(np.arange(6.0).reshape(2, 3)), "cpu", "cpu"))],
+)

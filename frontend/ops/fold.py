@@ -145,7 +145,7 @@ def _col2im_eager(
     for at, (high, wide) in enumerate(_places(kernel_size, dilation, stride, counts)):
         out[..., slice(*high), slice(*wide)] += windows[..., at, :, :]
     out = out[..., high_pad : high_pad + output_size[0], wide_pad : wide_pad + output_size[1]]
-    return np.ascontiguousarray(out, dtype=x.dtype)
+    return xp.ascontiguousarray(out, dtype=x.dtype)
 
 
 def _col2im_decompose(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..device import library_of
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..native import index as native_index
 from ..opdef import Sample, Spec, operator
@@ -134,7 +135,11 @@ def _scatter_spec(x: Any, index: Any, src: Any, dim: Any) -> Spec:
 
 def _where_to(x: Any, index: Any, dim: int) -> Any:
     """numpy index of the elements of `x` that `index` names along `dim`."""
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    grid: list[Any] = [
+        np.arange(n).reshape([-1 if d == axis else 1 for d in range(index.ndim)]) for axis, n in enumerate(index.shape)
+    ]
+    if type(index) is not np.ndarray:
+        grid = [library_of(index).asarray(g) for g in grid]
     grid[dim] = _in_range("scatter", index, x.shape[dim], dim)
     return tuple(grid)
 
@@ -154,7 +159,9 @@ def _scatter_kernel(add: bool) -> Any:
         at = _where_to(out, index, dim % x.ndim)
         if add:
             values = np.broadcast_to(_part(src, index), index.shape)
-            if not native_index.add_at(out, at, dim % x.ndim, values):
+            if xp is not np:
+                xp.add.at(out, at, values)
+            elif not native_index.add_at(out, at, dim % x.ndim, values):
                 np.add.at(out, at, values)
         else:
             out[at] = _part(src, index)
@@ -282,8 +289,13 @@ def _embedding_shape(weight: Any, indices: Any, padding_idx: Any = -1) -> Spec:
 def _embedding_grad(xp: Any, g: Any, indices: Any, rows: Any, padding_idx: Any) -> Any:
     """Rows of g summed by index: sorted, then one addition per run of equal indices."""
     flat, values = indices.reshape(-1), g.reshape(-1, g.shape[-1])
-    out = np.zeros((rows, g.shape[-1]), g.dtype)
+    out = xp.zeros((rows, g.shape[-1]), g.dtype)
     if not flat.size:
+        return out
+    if xp is not np:
+        xp.add.at(out, flat, values)
+        if padding_idx >= 0:
+            out[padding_idx] = 0
         return out
     if native_index.add_rows(out, flat, values):
         if padding_idx >= 0:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
+from ..device import on_host
 from ..errors import DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
@@ -461,6 +462,6 @@ def _lu_factor_vjp(g: Any, out: Any, x: Any) -> Any:
 linalg_lu_factor = operator(
     "linalg_lu_factor(Tensor self) -> (Tensor LU, Tensor pivots)",
     "L and U of A = P @ L @ U in one matrix, L without its ones, and the row exchanged at each step (from 1).",
-    shape=_lu_factor_shape, eager=_lu_factor_kernel, vjp=_lu_factor_vjp, tags=("linalg",),
+    shape=_lu_factor_shape, eager=on_host(_lu_factor_kernel), vjp=_lu_factor_vjp, tags=("linalg",),
     samples=lambda: [Sample((matrix(*shape, shift=3),)) for shape in ((3, 3), (2, 3, 2), (2, 3))],
 )  # fmt: skip

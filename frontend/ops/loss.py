@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..device import library_of
 from ..errors import ArgumentError, DimError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
@@ -77,7 +78,8 @@ def _class_places(size: Any, target: Any, at: int) -> Any:
     if not at:
         return target
     rest = math.prod(size[2:])
-    rows = np.arange(size[0])[:, None] * (size[1] * rest) + np.arange(rest)
+    xp = library_of(target)
+    rows = xp.arange(size[0])[:, None] * (size[1] * rest) + xp.arange(rest)
     return target * rest + rows.reshape(target.shape)
 
 
@@ -106,9 +108,9 @@ def _nll_parts(size: Any, target: Any, weight: Any, dtype: Any, ignore_index: in
     target = target.astype(np.intp, copy=False)
     keep = _kept_targets(target, size[at], ignore_index)
     safe = target if keep is None else np.where(keep, target, 0)
-    factor = np.ones(target.shape, dtype) if weight is None else weight[safe]
+    factor = library_of(target).ones(target.shape, dtype) if weight is None else weight[safe]
     if keep is not None:
-        factor = np.where(keep, factor, np.zeros((), factor.dtype))
+        factor = np.where(keep, factor, factor.dtype.type(0))
     return _class_places(size, safe, at), factor, keep
 
 
@@ -116,7 +118,7 @@ def _nll_eager(xp: Any, input: Any, target: Any, weight: Any, *, ignore_index: i
     places, factor, keep = _nll_parts(input.shape, target, weight, input.dtype, ignore_index)
     loss = -input.reshape(-1)[places]
     if keep is not None:
-        loss = np.where(keep, loss, np.zeros((), loss.dtype))
+        loss = np.where(keep, loss, loss.dtype.type(0))
     if reduction == "mean" and weight is None and keep is None and input.dtype.itemsize > 2:
         return loss.sum() / input.dtype.type(target.size)
     loss = loss * factor
@@ -132,8 +134,8 @@ def _nll_backward_eager(
     places, factor, keep = _nll_parts(sizes, target, weight, grad_output.dtype, ignore_index)
     found = -(grad_output / factor.sum() * factor if reduction == "mean" else grad_output * factor)
     if keep is not None:
-        found = np.where(keep, found, np.zeros((), grad_output.dtype))
-    out = np.zeros(sizes, grad_output.dtype)
+        found = np.where(keep, found, grad_output.dtype.type(0))
+    out = xp.zeros(sizes, grad_output.dtype)
     out.reshape(-1)[places] = found
     return out
 

@@ -31,10 +31,10 @@ def _running_shape(x: Any, dim: Any) -> Any:
 def _running_kernel(ufunc: Any) -> Any:
     def eager(xp: Any, x: Any, dim: Any) -> Any:
         if x.ndim == 0:
-            return x.copy(), np.zeros((), np.int64)
+            return x.copy(), xp.zeros((), np.int64)
         values = ufunc.accumulate(x, axis=dim)
         taken = (x == values) | (x != x)  # where a new extreme, an equal one, or nan stands
-        place = np.arange(x.shape[dim]).reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
+        place = xp.arange(x.shape[dim]).reshape([-1 if d == dim % x.ndim else 1 for d in range(x.ndim)])
         return values, np.maximum.accumulate(np.where(taken, place, 0), axis=dim)
 
     return eager

@@ -210,7 +210,7 @@ def _predicate(name: str, kernel: Callable[..., Any], doc: str, **more: Any) -> 
         f"{name}(Tensor self) -> Tensor",
         doc,
         shape=_bool_spec,
-        eager=lambda xp, x: kernel(x),
+        eager=kernel,
         check=False,
         differentiable=False,
         tags=("pointwise",),
@@ -219,8 +219,9 @@ def _predicate(name: str, kernel: Callable[..., Any], doc: str, **more: Any) -> 
     )
 
 
-def _float_test(ufunc: Any) -> Callable[[Any], Any]:
-    return lambda x: np.zeros(x.shape, bool) if x.dtype.kind in "iub" else ufunc(x)
+def _float_test(ufunc: Any, otherwise: bool = False) -> Callable[[Any, Any], Any]:
+    """The test of a ufunc, and what it is for integers."""
+    return lambda xp, x: xp.full(x.shape, otherwise) if x.dtype.kind in "iub" else ufunc(x)
 
 
 isnan = _predicate("isnan", _float_test(np.isnan), "True where an element is not a number.", complex="own")
@@ -228,12 +229,14 @@ isinf = _predicate("isinf", _float_test(np.isinf), "True where an element is plu
                    decompose=lambda x: abs(x) == math.inf)  # fmt: skip
 isfinite = _predicate(
     "isfinite",
-    lambda x: np.ones(x.shape, bool) if x.dtype.kind in "iub" else np.isfinite(x),
+    _float_test(np.isfinite, True),
     "True where an element is neither infinite nor nan.",
     decompose=lambda x: abs(x) < math.inf,
     complex="own",
 )
-logical_not = _predicate("logical_not", np.logical_not, "True where an element is zero.", complex="own")
+logical_not = _predicate(
+    "logical_not", lambda xp, x: np.logical_not(x), "True where an element is zero.", complex="own"
+)
 
 
 def _integral(name: str) -> Callable[..., Spec]:

@@ -79,7 +79,7 @@ _randint = operator(
 
 
 def _dropout_kernel(xp: Any, x: Any, p: float, seed: int, offset: int) -> Any:
-    keep = uniforms(seed, offset, x.size).reshape(x.shape) >= p
+    keep = xp.asarray(uniforms(seed, offset, x.size).reshape(x.shape) >= p)
     return x * (keep * x.dtype.type(1 / (1 - p) if p < 1 else 0))
 
 

@@ -250,7 +250,7 @@ fill = operator(
     "fill(Tensor self, Tensor|Scalar value) -> Tensor",
     "One number, also a 0-d tensor, in the shape and type of `self`.",
     shape=_fill_shape,
-    eager=lambda xp, x, value: np.full(x.shape, value, x.dtype),
+    eager=lambda xp, x, value: xp.full(x.shape, value, x.dtype),
     decompose=lambda x, value: where(
         full(tuple(x.shape), True), value if value.dtype is x.dtype else to_dtype(value, x.dtype), x
     ),

@@ -154,7 +154,7 @@ def _nonempty(x: Any, dim: int) -> bool:
 def _prod_kernel(xp: Any, x: Any, dim: Any, keepdim: Any, dtype: Any) -> Any:
     target = _sum_dtype(dtypes.from_numpy_dtype(x.dtype), dtype).numpy
     wide = np.float32 if target.itemsize == 2 and target.kind in "fV" else target
-    return np.asarray(x.astype(wide).prod(_axes(x, dim), keepdims=keepdim, dtype=wide)).astype(target)
+    return xp.asarray(x.astype(wide).prod(_axes(x, dim), keepdims=keepdim, dtype=wide)).astype(target)
 
 
 prod = operator(
@@ -221,7 +221,7 @@ def _arg(name: str, method: str, doc: str) -> Any:
     def eager(xp: Any, x: Any, dim: Any, keepdim: Any) -> Any:
         if x.dtype.kind == "V":
             x = x.astype(np.float32)
-        return np.asarray(getattr(np, method)(x, axis=dim if x.ndim else None, keepdims=keepdim))
+        return xp.asarray(getattr(xp, method)(x, axis=dim if x.ndim else None, keepdims=keepdim))
 
     return operator(
         f"{name}(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", doc, shape=_arg_shape, eager=eager,
@@ -351,7 +351,7 @@ def _var_kernel(xp: Any, x: Any, dim: Any, correction: Any, keepdim: Any) -> Any
     axes = _axes(x, dim)
     centered = x - x.mean(axes, keepdims=True)
     left = math.prod(x.shape[a] for a in axes) - correction
-    return (np.square(centered).sum(axes, keepdims=keepdim) / np.asarray(left if left > 0 else math.nan, x.dtype))
+    return (np.square(centered).sum(axes, keepdims=keepdim) / x.dtype.type(left if left > 0 else math.nan))
 
 
 def _stat_shape(name: str) -> Callable[..., Spec]:

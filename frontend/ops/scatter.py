@@ -36,7 +36,8 @@ def _at_kernel(ufunc: Any) -> Any:
             ufunc.at(flat, _in_range("scatter", index.reshape(-1), 1, 0), src.reshape(-1))
             return flat.reshape(())
         wide = out.astype(np.float32) if out.dtype.kind == "V" else out
-        ufunc.at(wide, _where_to(out, index, dim % x.ndim), _part(src, index).astype(wide.dtype))
+        add_at = (ufunc if xp is np else getattr(xp, ufunc.__name__)).at
+        add_at(wide, _where_to(out, index, dim % x.ndim), _part(src, index).astype(wide.dtype))
         return wide.astype(out.dtype)
 
     return eager

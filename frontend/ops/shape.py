@@ -280,7 +280,7 @@ def _pad_kernel(xp: Any, x: Any, pad: Any, value: Any) -> Any:
     x = x[keep]
     pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pairs, strict=True))
-    out = np.full(shape, value, x.dtype) if value else np.zeros(shape, x.dtype)
+    out = xp.full(shape, value, x.dtype) if value else xp.zeros(shape, x.dtype)
     out[tuple(slice(a, a + n) for n, (a, _) in zip(x.shape, pairs, strict=True))] = x
     return out
 
@@ -622,8 +622,8 @@ def _triangle_op(name: str, upper: bool, doc: str) -> Any:
         return ((triu if upper else tril)(g, diagonal),)
 
     def eager(xp: Any, x: Any, diagonal: int) -> Any:
-        keep = np.tri(x.shape[-2], x.shape[-1], diagonal - 1 if upper else diagonal, dtype=bool)
-        return np.where(keep, np.zeros(1, x.dtype), x) if upper else np.where(keep, x, np.zeros(1, x.dtype))
+        keep = xp.tri(x.shape[-2], x.shape[-1], diagonal - 1 if upper else diagonal, dtype=bool)
+        return xp.where(keep, xp.zeros(1, x.dtype), x) if upper else xp.where(keep, x, xp.zeros(1, x.dtype))
 
     return operator(
         f"{name}(Tensor self, int diagonal=0) -> Tensor", doc, shape=_triangle_shape, eager=eager, vjp=vjp,

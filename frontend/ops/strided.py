@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import inplace
 from ..dtypes import get_default_dtype
-from ..errors import ArgumentError, AutogradError, ShapeError
+from ..errors import ArgumentError, AutogradError, DeviceError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..tape import Storage
 from ..tensor import Tensor, owner_of
@@ -26,6 +26,8 @@ from .shape import clone, permute, reshape
 
 def _memory(array: Any) -> tuple[Any, int]:
     """The memory of a view as a flat array, and where the view begins in it, in elements."""
+    if type(array) is not np.ndarray:
+        raise DeviceError("strides can be chosen only for tensors on the CPU; move the tensor with .cpu()")
     owner = owner_of(array)
     first = array.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
     flat = owner.reshape(-1) if owner.flags.c_contiguous else owner.T.reshape(-1)

@@ -43,8 +43,8 @@ for _module, _names in {
         "promote_types", "can_cast", "get_default_dtype", "set_default_dtype",
     ),
     "frontend.errors": (
-        "PappusError", "ShapeError", "DimError", "DTypeError", "ArgumentError", "AutogradError", "InplaceError",
-        "UnsupportedError", "CaptureError",
+        "PappusError", "ShapeError", "DimError", "DTypeError", "ArgumentError", "AutogradError", "DeviceError",
+        "InplaceError", "UnsupportedError", "CaptureError",
     ),
 }.items():  # fmt: skip
     for _name in _names:

@@ -45,6 +45,7 @@ NOT_COMPARED = {
         (f"{kind}_layer{part}" for kind in ("rnn", "gru", "lstm") for part in ("", "_backward")),
         "part of a layer in torch; test_nn_recurrent.py compares RNN, GRU and LSTM",
     ),
+    "to_device": "needs a GPU; test_device.py runs it on arrays that keep CuPy's rules",
     "linalg_svd": "singular vectors have either sign; tests/conformance compares what is unique",
     "slice_update": "takes the place as a tensor, which torch has not; tests/export/test_update_ops.py checks it",
 }

@@ -1,6 +1,6 @@
-"""Answers for scripts that ask whether there is a GPU: the eager engine computes on the CPU.
+"""Whether there is a GPU, which CuPy drives, and answers for scripts that ask about it.
 
-What only counts or waits answers for no device; what asks about a device refuses, as PyTorch does without one.
+What only counts answers for no device; what asks about a device's properties refuses, as PyTorch does without one.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from pappus.frontend.device import cuda_count, cuda_is_available, using
 from pappus.frontend.errors import UnsupportedError
 from pappus.frontend.random import initial_seed, manual_seed, seed
 from pappus.torch.answers import absent, answer, does_nothing, never, refuse
@@ -16,17 +17,19 @@ _GUARD = "there is no CUDA device: ask torch.cuda.is_available() first"
 
 
 def is_available() -> bool:
-    """False: there is no GPU to compute on.
-
-    >>> "cuda" if is_available() else "cpu"
-    'cpu'
-    """
-    return False
+    """Whether there is a GPU to compute on: CuPy is installed and sees one."""
+    return cuda_is_available()
 
 
 def device_count() -> int:
-    """0."""
-    return 0
+    """The number of GPUs that CuPy sees."""
+    return cuda_count()
+
+
+def synchronize(device: Any = None) -> None:
+    """Wait for the GPU to finish, if one is in use."""
+    if using.library is not None:
+        using.library.cuda.Device().synchronize()
 
 
 class OutOfMemoryError(RuntimeError):
@@ -35,7 +38,7 @@ class OutOfMemoryError(RuntimeError):
 
 is_initialized = is_bf16_supported = is_current_stream_capturing = answer(False)
 manual_seed_all, seed_all = manual_seed, seed
-synchronize = empty_cache = init = ipc_collect = reset_peak_memory_stats = reset_max_memory_allocated = does_nothing
+empty_cache = init = ipc_collect = reset_peak_memory_stats = reset_max_memory_allocated = does_nothing
 reset_max_memory_cached = reset_accumulated_memory_stats = set_per_process_memory_fraction = does_nothing
 set_rng_state_all = set_rng_state = does_nothing
 memory_allocated = max_memory_allocated = memory_reserved = max_memory_reserved = memory_cached = answer(0)
