@@ -15,7 +15,7 @@ import numpy as np
 from . import dispatch, dtypes, indexing, tensor_memory
 from .device import named
 from .dtypes import BY_NAME, DType, as_dtype, can_cast
-from .errors import ArgumentError, DTypeError
+from .errors import DTypeError
 from .fronts import bind_inplace, bind_operator
 from .inplace import assign
 from .opdef import OPS

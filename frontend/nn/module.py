@@ -448,10 +448,6 @@ class Module:
         """Move all parameters and buffers to a GPU. Raises DeviceError without CuPy, with the way to install it."""
         return self.to("cuda" if device is None else named(device))
 
-    def cuda(self: M, device: Any = None) -> M:
-        """There is no CUDA device: raises RuntimeError."""
-        raise RuntimeError("Module.cuda: there is no CUDA device; ask torch.cuda.is_available() first")
-
     # -- state ----------------------------------------------------------------------------------
 
     def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:

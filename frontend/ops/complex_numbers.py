@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import dtypes
-from ..errors import DTypeError, ShapeError
+from ..errors import DeviceError, DTypeError, ShapeError
 from ..opdef import Sample, Spec, operator
 from ..symbolic import sym_eq
 from ..tensor import Tensor
@@ -38,7 +38,7 @@ def _parts(name: str) -> Callable[..., Spec]:
 
 
 def _complex_kernel(xp: Any, a: Any, b: Any) -> Any:
-    out = np.empty(np.broadcast_shapes(a.shape, b.shape), dtypes.from_numpy_dtype(a.dtype).to_complex().numpy)
+    out = xp.empty(np.broadcast_shapes(a.shape, b.shape), dtypes.from_numpy_dtype(a.dtype).to_complex().numpy)
     out.real, out.imag = a, b
     return out
 
@@ -68,8 +68,17 @@ def _pairs_spec(x: Any) -> Spec:
     return Spec((*x.shape, 2), x.dtype.to_real())
 
 
+def _same_memory(x: Any) -> Any:
+    """An array of another library, whose memory can be seen as another type only in row-major order."""
+    if not x.flags.c_contiguous:
+        raise DeviceError("on a GPU only a contiguous tensor can be seen as another type; call .contiguous() first")
+    return x
+
+
 def _pairs_kernel(xp: Any, x: Any) -> Any:
     step = x.dtype.itemsize // 2
+    if xp is not np:
+        return _same_memory(x).reshape(-1).view(x.real.dtype).reshape(*x.shape, 2)
     return np.lib.stride_tricks.as_strided(x.real, (*x.shape, 2), (*x.strides, step), writeable=x.flags.writeable)
 
 
@@ -100,6 +109,8 @@ def _joined_kernel(xp: Any, x: Any) -> Any:
     dtype = dtypes.from_numpy_dtype(x.dtype).to_complex().numpy
     if not x.size:
         return np.empty(x.shape[:-1], dtype)
+    if xp is not np:
+        return _same_memory(x).reshape(-1).view(dtype).reshape(x.shape[:-1])
     # One element as an array of its own type, which then is stepped through as the pairs are.
     one = x[(0,) * (x.ndim - 1)].view(dtype)
     return np.lib.stride_tricks.as_strided(one, x.shape[:-1], x.strides[:-1], writeable=x.flags.writeable)

@@ -88,7 +88,7 @@ class OtherArray:
         if name == "inside":
             object.__setattr__(self, name, value)
         else:
-            setattr(self.inside, name, value)
+            setattr(self.inside, name, unwrap(value))
 
 
 def refuse_numpy(name: str, values: Any) -> None:

@@ -80,7 +80,8 @@ def run_kernel(gpu: Any, op: OpDef, number: int) -> None:
         assert isinstance(one, gpu.ndarray), f"the result is numpy's: {type(one).__name__}"
         host = gpu.asnumpy(one)
         assert host.dtype == np.asarray(other).dtype and host.shape == np.shape(other)
-        np.testing.assert_allclose(host.astype("f8"), np.asarray(other).astype("f8"), rtol=1e-6, atol=1e-9)
+        wide = "c16" if host.dtype.kind == "c" else "f8"
+        np.testing.assert_allclose(host.astype(wide), np.asarray(other).astype(wide), rtol=1e-6, atol=1e-9)
 
 
 def test_exceptions_are_needed(gpu: Any) -> None:
