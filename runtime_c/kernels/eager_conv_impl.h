@@ -302,13 +302,16 @@ static void planar_conv(const pp_step *s, int64_t first, int64_t last, void *scr
   const pp_view *x = &s->args[0], *w = &s->args[1], *bias = &s->args[2], *y = &s->results[0];
   const int64_t *a = s->attrs;
   int64_t channels = w->shape[1], outputs = w->shape[0] / a[8], taps = w->shape[2] * w->shape[3], k = channels * taps;
-  int64_t width = y->shape[3], *places = scratch;
+  int64_t width = y->shape[3], *places = scratch, *sources = places + k, packed = -1; /* outputs that weights has */
   pp_plane plane = pp_plane_of(s, y->shape[2], width, w->shape[2], w->shape[3]);
-  float *weights = (float *)(void *)(places + k), *planes = weights + k * PP_PLANAR_ROWS;
+  float *weights = (float *)(void *)(sources + k), *planes = weights + k * PP_PLANAR_ROWS;
   planar p = {planes, weights, places, k, vf_set((float)s->floats[0]), vf_set((float)s->floats[1])};
   for (int64_t c = 0; c < channels; c++) {
     list_places(s, &plane, w->shape[2], w->shape[3], places + c * taps);
-    for (int64_t i = 0; i < taps; i++) places[c * taps + i] += c * plane.high * plane.wide;
+    for (int64_t i = 0; i < taps; i++) {
+      places[c * taps + i] += c * plane.high * plane.wide;
+      sources[c * taps + i] = c * w->stride[1] + i / w->shape[3] * w->stride[2] + i % w->shape[3] * w->stride[3];
+    }
   }
   for (int64_t t = first; t < last; t++) {
     int64_t n = t / a[8], group = t % a[8];
@@ -321,12 +324,9 @@ static void planar_conv(const pp_step *s, int64_t first, int64_t last, void *scr
       for (int r = 0; r < rows; r++) {
         if (pp_present(bias)) start[r] = ((const float *)bias->data)[(o + r) * bias->stride[0]];
         const float *from = (const float *)w->data + (o + r) * w->stride[0];
-        for (int64_t i = 0; i < k; i++) {
-          int64_t tap = i % taps;
-          weights[i * PP_PLANAR_ROWS + r] =
-              from[i / taps * w->stride[1] + tap / w->shape[3] * w->stride[2] + tap % w->shape[3] * w->stride[3]];
-        }
+        for (int64_t i = 0; i < k && packed != o; i++) weights[i * PP_PLANAR_ROWS + r] = from[sources[i]];
       }
+      packed = o;
       for (int64_t h = 0; h < y->shape[2]; h++)
         for (int64_t at = 0; at < width; at += 2 * PP_W) {
           vf sums[PP_PLANAR_ROWS][2];

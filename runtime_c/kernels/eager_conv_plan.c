@@ -76,5 +76,5 @@ void pp_conv2d_prepare_dense(pp_step *s) {
     return;
   }
   s->tasks = y->shape[0] * s->attrs[PP_CONV_GROUPS];
-  s->scratch = (size_t)(w->shape[1] * (whole + taps * (PP_PLANAR_ROWS + 2)) + 32) * sizeof(float);
+  s->scratch = (size_t)(w->shape[1] * (whole + taps * (PP_PLANAR_ROWS + 4)) + 32) * sizeof(float);
 }
