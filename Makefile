@@ -15,6 +15,7 @@
 #   make scripts      scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
 #   make conformance-torch   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
 #   make conformance-modules   the same of its layers; ARGS="--users 3"
+#   make conformance-doc     the same as a table, written to docs/conformance.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,7 +27,7 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch conformance-modules build build-c ctest schema figures bench-compile bench-eager bench-native clean help
+.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch conformance-doc conformance-modules build build-c ctest schema figures bench-compile bench-eager bench-native clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -96,8 +97,11 @@ oracles: .make/deps
 scripts: build oracles
 	$(BIN)/python tests/scripts/compare.py --write
 
+conformance-doc: build oracles
+	$(BIN)/python tests/conformance/table.py --write
+
 conformance-torch: build oracles
-	$(BIN)/python tests/conformance/torch_ops.py $(ARGS)
+	$(BIN)/python tests/conformance/$(if $(ARGS),torch_ops.py $(ARGS),table.py)
 	$(BIN)/python tests/conformance/torch_optim.py
 
 conformance-modules: build oracles

@@ -40,6 +40,7 @@ def into(
     True
     """
     from .opdef import OPS
+    from .ops._names import EXACT_OUT
 
     targets = list(out) if isinstance(out, (tuple, list)) else [out]
     inputs = [t for operand in operands for t in _tensors(operand)]
@@ -63,12 +64,13 @@ def into(
         need = f"a tuple of {len(results)} tensors" if many else "one tensor"
         raise _at(ArgumentError(f"{name}: out must be {need}"), name)
     tags = OPS[name].tags if name in OPS else frozenset()
-    moves = bool(tags & {"index", "movement"})
+    exact = bool(tags & {"index", "exact_out"}) or name in EXACT_OUT
+    moves = exact or "movement" in tags
     for value, target in zip(results, targets, strict=True):
         if not isinstance(value, Tensor):
             raise _at(ArgumentError(f"{name}: its result is a {type(value).__name__}, which out cannot hold"), name)
         _check_overlap(name, target, inputs, moves)
-        if "index" in tags and value.dtype is not target.dtype:
+        if exact and value.dtype is not target.dtype:
             text = f"{name}: expected out tensor to have dtype {value.dtype.name}, but got {target.dtype.name} instead"
             raise _at(DTypeError(text), name)
         _store(name, target, value, warn=bool(inputs))

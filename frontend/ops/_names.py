@@ -18,13 +18,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 METHODS: dict[str, Callable[..., Any]] = {}
 INPLACE: set[str] = set()
+EXACT_OUT: set[str] = set()
 
 
-def function(*, method: bool = False, inplace: bool = False, name: str | None = None) -> Callable[[F], F]:
+def function(
+    *, method: bool = False, inplace: bool = False, name: str | None = None, exact_out: bool = False
+) -> Callable[[F], F]:
     """Offer a function as `pappus.<name>` and, with `method`, as a tensor method of the same name.
 
     With `inplace` there is a method `<name>_` as well, which stores the result in the tensor. `name` is for functions
-    whose own name is taken in their module.
+    whose own name is taken in their module. `exact_out`: `out=` must have the type of the result and share no memory
+    with an operand, as for operators that read or write by index.
     """
 
     def declare(f: F) -> F:
@@ -42,6 +46,8 @@ def function(*, method: bool = False, inplace: bool = False, name: str | None = 
             METHODS[f.__name__] = f
         if inplace:
             INPLACE.add(f.__name__)
+        if exact_out:
+            EXACT_OUT.add(f.__name__)
         return f
 
     return declare

@@ -45,7 +45,7 @@ def _complex_kernel(xp: Any, a: Any, b: Any) -> Any:
 
 complex_: Callable[..., Any] = operator(
     "complex(Tensor real, Tensor imag) -> Tensor", "real + i * imag, of two tensors of float32 or float64.",
-    shape=_parts("complex"), eager=_complex_kernel, complex="own", tags=("wide",),
+    shape=_parts("complex"), eager=_complex_kernel, complex="own", tags=("wide", "exact_out"),
     vjp=lambda g, _out, _a, _b: (_real(g), imag(g)),
     samples=lambda: [Sample((floats(2, 3), floats(2, 3, seed=2))), Sample((floats(2, 1), floats(3, seed=2)))],
 )  # fmt: skip

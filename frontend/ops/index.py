@@ -453,7 +453,7 @@ nonzero = operator(
 )
 
 
-@function(method=True)
+@function(method=True, exact_out=True)
 def masked_select(self: Any, mask: Any) -> Any:
     """The elements where the mask is true, as a 1-d tensor."""
     if mask.dtype is not dtypes.bool_:

@@ -640,6 +640,8 @@ def _masked_fill(x: Any, mask: Any, value: Any) -> Any:
             f"masked_fill: the value must be a number or a 0-d tensor, got shape {list(value.shape)}; "
             "where(mask, value, x) takes any"
         )
+    if value.dtype.category > max(x.dtype.category, 2):
+        raise DTypeError(f"masked_fill: a complex value cannot be stored in a {x.dtype.name} tensor; use value.real")
     return where(mask, value if value.dtype is x.dtype else to_dtype(value, x.dtype), x)
 
 

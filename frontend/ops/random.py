@@ -203,7 +203,7 @@ def _check_deviation(name: str, std: Any) -> None:
         raise ArgumentError(f"{name}: the standard deviation must not be negative, got {lowest}")
 
 
-@function()
+@function(exact_out=True)
 def multinomial(self: Any, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Any:
     """`num_samples` indices drawn by the weights in each row of `self`, a vector or a matrix."""
     if len(self.shape) not in (1, 2):

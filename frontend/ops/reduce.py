@@ -286,7 +286,7 @@ class MinMax(NamedTuple):
     max: Any
 
 
-@function(method=True)
+@function(method=True, exact_out=True)
 def aminmax(self: Any, *, dim: Any = None, keepdim: bool = False) -> MinMax:
     """(min, max): the smallest and the largest element, or those along a dimension."""
     return MinMax(amin(self, dim, keepdim), amax(self, dim, keepdim))

@@ -12,19 +12,41 @@ pytest.importorskip("expecttest")
 
 import torch
 from replay import Outcome, difference, replay
-from torch_ops import SHORT, chosen, clean_names, is_clean, line, measure, op_db, users, users_of_names
+from torch_ops import (
+    KINDS,
+    SHORT,
+    all_clean,
+    chosen,
+    is_clean,
+    line,
+    measure,
+    never_accepts,
+    op_db,
+    users,
+    users_of_names,
+    wrong_calls,
+)  # fmt: skip
 
 import pappus as pp
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-def test_clean_operators_stay_clean() -> None:
-    wanted = set(clean_names())
-    rows = [measure(op, torch.float32, SHORT) for op in op_db if op.formatted_name in wanted]
-    assert {r["entry"] for r in rows} == wanted, "clean.txt names operators that the database does not have"
+@pytest.mark.parametrize("kind", KINDS)
+def test_clean_operators_stay_clean(kind: str) -> None:
+    wanted = all_clean().get(kind, set())
+    most = SHORT if kind == "float32" else 1
+    rows = [measure(op, getattr(torch, kind), most) for op in op_db if op.formatted_name in wanted]
+    assert {r["entry"] for r in rows} == wanted, "the list names operators that the database does not have"
     # The first samples may all be ones that torch itself refuses or that cannot be compared.
     assert not [line(r) for r in rows if not is_clean(r)]
+
+
+def test_wrong_calls_go_on_raising() -> None:
+    wanted = all_clean().get("errors", set())
+    rows = [wrong_calls(op) for op in op_db if op.formatted_name in wanted]
+    assert {r["entry"] for r in rows} == wanted
+    assert not [r["notes"] for r in rows if not never_accepts(r)]
 
 
 def test_counts_of_users() -> None:

@@ -31,7 +31,8 @@ from replay import Missing, Outcome, accepts, function_of, refuses, replay
 from torch.testing._internal.common_methods_invocations import op_db
 
 HERE = Path(__file__).parent
-CLEAN = HERE / "clean.txt"
+CLEAN, CLEAN_TYPES = HERE / "clean.txt", HERE / "clean_types.txt"
+KINDS = ("float32", "float64", "int64", "bool", "float16", "bfloat16")
 BAD = (Outcome.MISSING, Outcome.REFUSED, Outcome.ERROR, Outcome.FORWARD, Outcome.GRAD)
 LIMIT_S = 30.0  # per operator
 SHORT = 3  # samples per operator in the test-suite
@@ -143,24 +144,45 @@ def totals(rows: list[dict[str, Any]]) -> str:
     )  # fmt: skip
 
 
-def update_clean(rows: list[dict[str, Any]]) -> None:
-    """Rewrite the ratchet: what is clean now. Says what left it."""
-    before = set(clean_names()) if CLEAN.exists() else set()
-    measured = {r["entry"] for r in rows}
-    now = (before - measured) | {r["entry"] for r in rows if is_clean(r)}
+def never_accepts(row: dict[str, Any]) -> bool:
+    """Whether every wrong call of an operator raises."""
+    return not (row.get("accepts") or row.get("missing"))
+
+
+def update_clean(rows: list[dict[str, Any]], kind: str, measured: set[str] | None = None) -> None:
+    """Rewrite the ratchet for an element type (or for wrong calls, "errors"): what is clean now. Says what left it."""
+    known = all_clean()
+    before = known.get(kind, set())
+    clean = rows if kind == "errors" else filter(is_clean, rows)
+    known[kind] = (before - (measured or {r["entry"] for r in rows})) | {r["entry"] for r in clean}
     head = (
         "# Operators that are clean: every float32 sample of torch's database passes, forward and gradient.\n"
         "# Rewritten by `python tests/conformance/torch_ops.py --update`; a name leaves only with a reason.\n"
     )
-    CLEAN.write_text(head + "".join(f"{name}\n" for name in sorted(now)))
-    print(f"clean.txt: {len(now)} names, {len(now - before)} new")
-    for name in sorted(before - now):
+    CLEAN.write_text(head + "".join(f"{name}\n" for name in sorted(known["float32"])))
+    head = (
+        "# The same for other element types, of operators in use; `errors` are operators whose wrong calls all raise.\n"
+        "# Rewritten by `python tests/conformance/table.py --update`.\n"
+    )
+    others = {k: names for k, names in known.items() if k != "float32"}
+    CLEAN_TYPES.write_text(head + "".join(f"{k} {name}\n" for k in sorted(others) for name in sorted(others[k])))
+    print(f"{kind}: {len(known[kind])} clean names, {len(known[kind] - before)} new")
+    for name in sorted(before - known[kind]):
         print(f"  no longer clean: {name}")
 
 
-def clean_names() -> list[str]:
-    """The names in clean.txt."""
-    return [text for text in CLEAN.read_text().split("\n") if text and not text.startswith("#")]
+def _lines(path: Path) -> list[str]:
+    text = path.read_text() if path.exists() else ""
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def all_clean() -> dict[str, set[str]]:
+    """The names in clean.txt ("float32") and clean_types.txt, by element type."""
+    found = {"float32": set(_lines(CLEAN))}
+    for text in _lines(CLEAN_TYPES):
+        kind, name = text.split()
+        found.setdefault(kind, set()).add(name)
+    return found
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -203,9 +225,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         Path(args.json).write_text(json.dumps(rows, indent=1))
     if args.update and not args.errors:
-        if args.dtype != "float32" or args.samples:
-            parser.error("--update needs all samples of float32")
-        update_clean(rows)
+        if args.samples:
+            parser.error("--update needs all samples")
+        update_clean(rows, args.dtype)
     return 0
 
 
