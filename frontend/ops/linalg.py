@@ -19,6 +19,7 @@ from ..symbolic import sym_eq
 from ..tensor import Tensor
 from ._samples import floats
 from ._shapes import broadcast
+from .complex_numbers import conj
 from .matmul import matmul
 from .pointwise import where
 from .reduce import _others
@@ -39,9 +40,15 @@ def mT(x: Any) -> Any:
     return transpose(x, -2, -1)
 
 
-def need_matrix(name: str, x: Any, square: bool = False) -> None:
-    """Refuse what is not a floating-point matrix (or a batch of them), and with `square` what is not square."""
-    if x.dtype not in (dtypes.float32, dtypes.float64):
+def mH(x: Any) -> Any:
+    """The last two dimensions exchanged, the elements conjugated."""
+    return conj(mT(x))
+
+
+def need_matrix(name: str, x: Any, square: bool = False, real: bool = True) -> None:
+    """Refuse what is not a floating-point matrix (or a batch of them), with `square` what is not square, and complex
+    ones unless `real` is false."""
+    if x.dtype.to_real() not in (dtypes.float32, dtypes.float64) or (real and x.dtype.is_complex):
         raise DTypeError(f"{name} of {x.dtype}: only float32 and float64 matrices; use x.float()")
     if len(x.shape) < 2:
         raise ShapeError(f"{name}: expected a matrix or a batch of matrices, got shape {list(x.shape)}")
@@ -73,7 +80,7 @@ def spd(*shape: int, seed: int = 0) -> Tensor:
 
 def _square_shape(name: str) -> Any:
     def shape(x: Any, **_: Any) -> Spec:
-        need_matrix(name, x, square=True)
+        need_matrix(name, x, square=True, real=False)
         return Spec(tuple(x.shape), x.dtype)
 
     return shape
@@ -90,14 +97,15 @@ def _inv_vjp(g: Any, out: Any, _x: Any) -> Any:
 linalg_inv = operator(
     "linalg_inv(Tensor self) -> Tensor", "The inverse of a square matrix. Raises ArgumentError where there is none.",
     shape=_square_shape("linalg.inv"), eager=lambda xp, x: np.linalg.inv(x), vjp=_inv_vjp, tags=("linalg",),
+    complex="holomorphic",
     samples=lambda: [Sample((matrix(3, 3, shift=4),)), Sample((matrix(2, 2, 2, shift=4),))],
 )  # fmt: skip
 
 
 def _solve_shape(name: str) -> Any:
     def shape(a: Any, b: Any, **_: Any) -> Spec:
-        need_matrix(name, a, square=True)
-        need_matrix(name, b)
+        need_matrix(name, a, square=True, real=False)
+        need_matrix(name, b, real=False)
         if a.dtype is not b.dtype:
             raise DTypeError(f"{name}: the matrix has type {a.dtype}, the right side {b.dtype}; they must be equal")
         if not sym_eq(a.shape[-1], b.shape[-2]):
@@ -115,6 +123,7 @@ def _solve_vjp(g: Any, out: Any, a: Any, _b: Any) -> Any:
 linalg_solve = operator(
     "linalg_solve(Tensor self, Tensor other) -> Tensor", "X with A @ X = B, for matrices B.",
     shape=_solve_shape("linalg.solve"), eager=lambda xp, a, b: np.linalg.solve(a, b), vjp=_solve_vjp, tags=("linalg",),
+    complex="holomorphic",
     samples=lambda: [
         Sample((matrix(3, 3, shift=4), floats(3, 2, seed=2))),
         Sample((matrix(2, 1, 2, 2, shift=4), floats(3, 2, 1, seed=2))),
@@ -149,7 +158,7 @@ linalg_solve_triangular = operator(
     "linalg_solve_triangular(Tensor self, Tensor other, *, bool upper, bool unitriangular=False) -> Tensor",
     "X with A @ X = B, of A only the upper or the lower triangle being read.",
     shape=_solve_shape("linalg.solve_triangular"), eager=_solve_triangular_kernel, vjp=_solve_triangular_vjp,
-    tags=("linalg",),
+    tags=("linalg",), complex="holomorphic",
     samples=lambda: [
         Sample((matrix(3, 3, shift=4), floats(3, 2, seed=2)), {"upper": True}),
         Sample((matrix(2, 2, 2, shift=4), floats(2, 1, seed=2)), {"upper": False, "unitriangular": True}),
@@ -161,9 +170,9 @@ linalg_solve_triangular = operator(
 
 def _det_shape(name: str, count: int) -> Any:
     def shape(x: Any) -> Any:
-        need_matrix(name, x, square=True)
+        need_matrix(name, x, square=True, real=False)
         spec = Spec(tuple(x.shape[:-2]), x.dtype)
-        return spec if count == 1 else (spec,) * count
+        return spec if count == 1 else (spec, Spec(spec.shape, x.dtype.to_real()))
 
     return shape
 
@@ -171,14 +180,15 @@ def _det_shape(name: str, count: int) -> Any:
 def cofactors(x: Any) -> Any:
     """The matrix of cofactors, det(x) * inv(x).T, which exists for singular matrices too."""
     u, s, vh = linalg_svd(x, full_matrices=False)
-    sign = np.sign(np.linalg.det(u.detach().numpy()) * np.linalg.det(vh.detach().numpy()))
-    scale = _others(s, -1) * constant(sign[..., None], s)
-    return matmul(u * unsqueeze(scale, -2), vh)
+    sign = np.linalg.det(u.detach().numpy()) * np.linalg.det(vh.detach().numpy())
+    sign = sign if x.dtype.is_complex else np.sign(sign)
+    scale = _others(s, -1) * constant(sign[..., None], x)
+    return matmul(conj(u) * unsqueeze(scale, -2), conj(vh))
 
 
 linalg_det = operator(
     "linalg_det(Tensor self) -> Tensor", "The determinant of a square matrix.", shape=_det_shape("linalg.det", 1),
-    eager=lambda xp, x: np.linalg.det(x), tags=("linalg",),
+    eager=lambda xp, x: np.linalg.det(x), tags=("linalg",), complex="holomorphic",
     vjp=lambda g, _out, x: (unsqueeze(unsqueeze(g, -1), -1) * cofactors(x) if x.shape[-1] else x * 0,),
     samples=lambda: [Sample((matrix(3, 3, shift=2),)), Sample((matrix(2, 2, 2, shift=1),))],
 )  # fmt: skip
@@ -192,7 +202,8 @@ linalg_slogdet = operator(
     "linalg_slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)",
     "The sign of the determinant of a square matrix and the logarithm of its absolute value.",
     shape=_det_shape("linalg.slogdet", 2), eager=lambda xp, x: tuple(np.linalg.slogdet(x)), vjp=_slogdet_vjp,
-    tags=("linalg",), samples=lambda: [Sample((matrix(3, 3, shift=4),)), Sample((matrix(2, 2, 2, shift=4),))],
+    tags=("linalg",), complex="forward",
+    samples=lambda: [Sample((matrix(3, 3, shift=4),)), Sample((matrix(2, 2, 2, shift=4),))],
 )  # fmt: skip
 
 # -- Cholesky, eigenvalues, singular values -------------------------------------------------------
@@ -200,57 +211,57 @@ linalg_slogdet = operator(
 
 def _cholesky_kernel(xp: Any, x: Any, upper: bool) -> Any:
     if upper:
-        return np.swapaxes(np.linalg.cholesky(np.swapaxes(x, -1, -2)), -1, -2)
+        return np.swapaxes(np.linalg.cholesky(np.swapaxes(x, -1, -2).conj()), -1, -2).conj()
     return np.linalg.cholesky(x)
 
 
 def _cholesky_vjp(g: Any, out: Any, _x: Any, upper: bool) -> Any:
-    low, g = (mT(out), mT(g)) if upper else (out, g)
-    n = int(low.shape[-1])
-    half = constant(np.tril(np.ones((n, n))) - 0.5 * np.eye(n), low)
-    inner = matmul(mT(low), g) * half
-    left = linalg_solve_triangular(mT(low), inner, upper=True)
-    both = mT(linalg_solve_triangular(mT(low), mT(left), upper=True))
-    return ((both + mT(both)) * 0.5,)
+    low, g = (mH(out), mH(g)) if upper else (out, g)
+    inner = matmul(mH(low), g)
+    inner = (tril(inner) + mH(tril(inner, -1))) * 0.5
+    left = linalg_solve_triangular(mH(low), inner, upper=True)
+    return (mH(linalg_solve_triangular(mH(low), mH(left), upper=True)),)
 
 
 linalg_cholesky = operator(
     "linalg_cholesky(Tensor self, *, bool upper=False) -> Tensor",
     "The lower triangular L with L @ L.T = A, for symmetric positive definite A; or L.T with `upper`.",
     shape=_square_shape("linalg.cholesky"), eager=_cholesky_kernel, vjp=_cholesky_vjp, tags=("linalg", "symmetric"),
+    complex="own",
     samples=lambda: [Sample((spd(3, 3),)), Sample((spd(2, 2, 2),), {"upper": True})],
 )  # fmt: skip
 
 
 def _eigh_shape(x: Any, **_: Any) -> Any:
-    need_matrix("linalg.eigh", x, square=True)
-    return Spec(tuple(x.shape[:-1]), x.dtype), Spec(tuple(x.shape), x.dtype)
+    need_matrix("linalg.eigh", x, square=True, real=False)
+    return Spec(tuple(x.shape[:-1]), x.dtype.to_real()), Spec(tuple(x.shape), x.dtype)
 
 
 def _eigh_vjp(g: Any, out: Any, _x: Any, UPLO: str) -> Any:
     values, vectors = out
     same = constant(np.eye(int(values.shape[-1])), values) != 0
     gap = where(same, 1.0, unsqueeze(values, -2) - unsqueeze(values, -1))
-    inner = where(same, unsqueeze(g[0], -1), matmul(mT(vectors), g[1]) / gap)
-    grad = matmul(matmul(vectors, inner), mT(vectors))
-    return ((grad + mT(grad)) * 0.5,)
+    inner = where(same, unsqueeze(g[0], -1), matmul(mH(vectors), g[1]) / gap)
+    grad = matmul(matmul(vectors, inner), mH(vectors))
+    return ((grad + mH(grad)) * 0.5,)
 
 
 linalg_eigh = operator(
     "linalg_eigh(Tensor self, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)",
     "Eigenvalues in ascending order, and eigenvectors as columns, of a symmetric matrix; one triangle of it is read.",
     shape=_eigh_shape, eager=lambda xp, x, UPLO: tuple(np.linalg.eigh(x, "U" if UPLO in "uU" else "L")), vjp=_eigh_vjp,
-    tags=("linalg", "symmetric"), samples=lambda: [Sample((spd(3, 3),)), Sample((spd(2, 2, 2),), {"UPLO": "U"})],
+    tags=("linalg", "symmetric"), complex="own",
+    samples=lambda: [Sample((spd(3, 3),)), Sample((spd(2, 2, 2),), {"UPLO": "U"})],
 )  # fmt: skip
 
 
 def _svd_shape(x: Any, full_matrices: Any = True) -> Any:
-    need_matrix("linalg.svd", x)
+    need_matrix("linalg.svd", x, real=False)
     m, n = x.shape[-2:]
     k = min(m, n)
     batch = tuple(x.shape[:-2])
     sizes = ((m, m), (k,), (n, n)) if full_matrices else ((m, k), (k,), (k, n))
-    return tuple(Spec((*batch, *size), x.dtype) for size in sizes)
+    return tuple(Spec((*batch, *size), x.dtype.to_real() if len(size) == 1 else x.dtype) for size in sizes)
 
 
 def _svd_vjp(g: Any, out: Any, _x: Any, full_matrices: bool) -> Any:
@@ -284,31 +295,32 @@ linalg_svd = operator(
     "linalg_svd(Tensor self, bool full_matrices=True) -> (Tensor U, Tensor S, Tensor Vh)",
     "U, S, Vh with A = U @ diag(S) @ Vh and S in descending order; thin U and Vh without `full_matrices`.",
     shape=_svd_shape, eager=lambda xp, x, full_matrices: tuple(np.linalg.svd(x, full_matrices)), vjp=_svd_vjp,
-    tags=("linalg",), samples=lambda: [
+    tags=("linalg",), complex="forward", samples=lambda: [
         Sample((x,), {"full_matrices": False}) for x in (matrix(3, 3, shift=1), floats(2, 3, 2), floats(2, 4))
     ],
 )  # fmt: skip
 
 
 def _svdvals_shape(x: Any) -> Spec:
-    need_matrix("linalg.svdvals", x)
-    return Spec((*x.shape[:-2], min(*x.shape[-2:])), x.dtype)
+    need_matrix("linalg.svdvals", x, real=False)
+    return Spec((*x.shape[:-2], min(*x.shape[-2:])), x.dtype.to_real())
 
 
 def _svdvals_vjp(g: Any, _out: Any, x: Any) -> Any:
     u, _, vh = linalg_svd(x, full_matrices=False)
-    return (matmul(u * unsqueeze(g, -2), vh),)
+    return (matmul(u * unsqueeze(g, -2), vh),)  # for complex matrices too
 
 
 linalg_svdvals = operator(
     "linalg_svdvals(Tensor self) -> Tensor", "The singular values in descending order.", shape=_svdvals_shape,
     eager=lambda xp, x: np.linalg.svd(x, compute_uv=False), vjp=_svdvals_vjp, tags=("linalg",),
+    complex="own",
     samples=lambda: [Sample((x,)) for x in (matrix(3, 3, shift=1), floats(2, 3, 2), floats(2, 4))],
 )  # fmt: skip
 
 
 def _pinv_shape(x: Any, **_: Any) -> Spec:
-    need_matrix("linalg.pinv", x)
+    need_matrix("linalg.pinv", x, real=False)
     return Spec((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
 
 
@@ -316,16 +328,17 @@ def _pinv_kernel(xp: Any, x: Any, atol: float, rtol: float, hermitian: bool) -> 
     if x.size == 0:
         return np.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
     if hermitian:  # the lower triangle is read; the gradient, as torch's, takes the matrix to be symmetric
-        x = np.tril(x) + np.swapaxes(np.tril(x, -1), -1, -2)
+        low = np.tril(x, -1)
+        x = low + np.swapaxes(low, -1, -2).conj() + x.real * np.eye(x.shape[-1], dtype=x.real.dtype)
     u, s, vh = np.linalg.svd(x, full_matrices=False)
     keep = s > np.maximum(atol, rtol * s.max(-1, keepdims=True))
-    inverse = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(x.dtype)
-    return np.swapaxes((u * inverse[..., None, :]) @ vh, -1, -2)
+    inverse = np.where(keep, 1 / np.where(keep, s, 1), 0).astype(s.dtype)
+    return np.swapaxes((u * inverse[..., None, :]) @ vh, -1, -2).conj()
 
 
 def _pinv_vjp(g: Any, out: Any, x: Any, **_: Any) -> Any:
     """For matrices of constant rank (Golub and Pereyra, 1973)."""
-    back, turned = mT(out), mT(g)
+    back, turned = mH(out), mH(g)
     left = matmul(turned, matmul(out, back))
     right = matmul(matmul(back, out), turned)
     grad = -matmul(matmul(back, g), back)
@@ -335,7 +348,7 @@ def _pinv_vjp(g: Any, out: Any, x: Any, **_: Any) -> Any:
 linalg_pinv = operator(
     "linalg_pinv(Tensor self, *, float atol=0.0, float rtol=1e-15, bool hermitian=False) -> Tensor",
     "The pseudoinverse; singular values up to max(atol, rtol * the largest) count as zero.",
-    shape=_pinv_shape, eager=_pinv_kernel, vjp=_pinv_vjp, tags=("linalg",),
+    shape=_pinv_shape, eager=_pinv_kernel, vjp=_pinv_vjp, tags=("linalg",), complex="own",
     samples=lambda: [Sample((floats(3, 2),)), Sample((floats(2, 2, 3),)), Sample((matrix(2, 2, shift=3),))],
 )  # fmt: skip
 
@@ -343,7 +356,7 @@ linalg_pinv = operator(
 
 
 def _qr_shape(x: Any, mode: Any = "reduced") -> Any:
-    need_matrix("linalg.qr", x)
+    need_matrix("linalg.qr", x, real=False)
     if mode not in ("reduced", "complete", "r"):
         raise ShapeError(f"linalg.qr: mode must be 'reduced', 'complete' or 'r', got {mode!r}")
     m, n = x.shape[-2:]
@@ -386,13 +399,13 @@ def _qr_vjp(g: Any, out: Any, x: Any, mode: str) -> Any:
 linalg_qr = operator(
     "linalg_qr(Tensor self, str mode='reduced') -> (Tensor Q, Tensor R)",
     "Q with orthonormal columns and upper triangular R, Q @ R = A; modes 'reduced', 'complete', and 'r' for R alone.",
-    shape=_qr_shape, eager=_qr_kernel, vjp=_qr_vjp, tags=("linalg",),
+    shape=_qr_shape, eager=_qr_kernel, vjp=_qr_vjp, tags=("linalg",), complex="forward",
     samples=lambda: [Sample((matrix(3, 3, shift=3),)), Sample((floats(2, 3, 2),)), Sample((floats(2, 3),))],
 )  # fmt: skip
 
 
 def _lu_factor_shape(x: Any) -> Any:
-    need_matrix("linalg.lu_factor", x)
+    need_matrix("linalg.lu_factor", x, real=False)
     return Spec(tuple(x.shape), x.dtype), Spec((*x.shape[:-2], min(*x.shape[-2:])), dtypes.int32)
 
 
@@ -404,7 +417,9 @@ def _lu_factor_kernel(xp: Any, x: Any) -> Any:
     rows = np.arange(len(lu))
     pivots = np.zeros((len(lu), k), np.int32)
     for i in range(k):
-        best = i + np.abs(lu[:, i:, i]).argmax(-1) if len(lu) else np.zeros(0, np.int64)
+        column = lu[:, i:, i]
+        size = np.abs(column.real) + np.abs(column.imag) if x.dtype.kind == "c" else np.abs(column)  # as LAPACK
+        best = i + size.argmax(-1) if len(lu) else np.zeros(0, np.int64)
         pivots[:, i] = best + 1
         lu[rows, i], lu[rows, best] = lu[rows, best].copy(), lu[rows, i].copy()
         pivot = lu[:, i, i]
@@ -463,5 +478,6 @@ linalg_lu_factor = operator(
     "linalg_lu_factor(Tensor self) -> (Tensor LU, Tensor pivots)",
     "L and U of A = P @ L @ U in one matrix, L without its ones, and the row exchanged at each step (from 1).",
     shape=_lu_factor_shape, eager=on_host(_lu_factor_kernel), vjp=_lu_factor_vjp, tags=("linalg",),
+    complex="holomorphic",
     samples=lambda: [Sample((matrix(*shape, shift=3),)) for shape in ((3, 3), (2, 3, 2), (2, 3))],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor
 from ._names import function
 from ._shapes import numel, wrap_dim
+from .complex_numbers import conj
 from .create import zeros
 from .linalg import (
     constant,
@@ -34,13 +35,14 @@ from .linalg import (
     linalg_svd,
     linalg_svdvals,
     lower_upper,
+    mH,
     mT,
     need_matrix,
     permutation,
 )  # fmt: skip
 from .matmul import matmul
 from .parts import diagonal
-from .pointwise import to_dtype, where
+from .pointwise import log, to_dtype, where
 from .reduce import sum
 from .shape import movedim, reshape, squeeze, stack, tril, triu, unsqueeze
 
@@ -149,7 +151,7 @@ def solve(A: Any, B: Any, *, left: bool = True) -> Any:
     >>> pp.linalg.solve(pp.tensor([[2.0, 0.0], [0.0, 4.0]]), pp.tensor([2.0, 2.0])).tolist()
     [1.0, 0.5]
     """
-    need_matrix("linalg.solve", A, square=True)
+    need_matrix("linalg.solve", A, square=True, real=False)
     vector = len(B.shape) == 1 or (len(B.shape) == len(A.shape) - 1 and tuple(B.shape) == tuple(A.shape[:-1]))
     if vector:
         if not left:
@@ -220,7 +222,7 @@ def _reading(value: Any, route: Any) -> Any:
 @linalg
 def pinv(A: Any, rcond: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
     """The pseudoinverse; singular values up to max(atol, rtol * the largest) count as zero."""
-    need_matrix("linalg.pinv", A, square=hermitian)
+    need_matrix("linalg.pinv", A, square=hermitian, real=False)
     low, part = _tolerance(atol, rcond if rtol is None else rtol, A)
     return linalg_pinv(A, atol=low, rtol=part, hermitian=hermitian)
 
@@ -234,7 +236,7 @@ def pinverse(self: Any, rcond: float = 1e-15) -> Any:
 @linalg
 def matrix_rank(A: Any, tol: Any = None, hermitian: bool = False, *, atol: Any = None, rtol: Any = None) -> Any:
     """How many singular values are above max(atol, rtol * the largest)."""
-    need_matrix("linalg.matrix_rank", A, square=hermitian)
+    need_matrix("linalg.matrix_rank", A, square=hermitian, real=False)
     x = A.detach()
     values = linalg_eigh(x)[0].abs() if hermitian else linalg_svdvals(x)
     if 0 in x.shape[-2:]:
@@ -291,7 +293,7 @@ def slogdet(self: Any) -> SlogDet:
 def logdet(self: Any) -> Any:
     """The logarithm of the determinant: nan where it is negative."""
     sign, value = linalg_slogdet(self)
-    return where(sign == -1, math.nan, value)
+    return log(sign) + value if self.dtype.is_complex else where(sign == -1, math.nan, value)
 
 
 # -- factorizations -------------------------------------------------------------------------------
@@ -318,14 +320,14 @@ def cholesky_ex(A: Any, *, upper: bool = False, check_errors: bool = False) -> A
 @function(method=True)
 def cholesky_solve(self: Any, L: Any, upper: bool = False) -> Any:
     """X with A @ X = self, from the Cholesky factor of A."""
-    low = mT(_reading(triu(L), L)) if upper else _reading(tril(L), L)  # all of L gets a gradient, as in torch
-    return linalg_solve(mT(low), linalg_solve(low, self))
+    low = mH(_reading(triu(L), L)) if upper else _reading(tril(L), L)  # all of L gets a gradient, as in torch
+    return linalg_solve(mH(low), linalg_solve(low, self))
 
 
 @function(method=True)
 def cholesky_inverse(self: Any, upper: bool = False) -> Any:
     """The inverse of A from its Cholesky factor."""
-    need_matrix("cholesky_inverse", self, square=True)
+    need_matrix("cholesky_inverse", self, square=True, real=False)
     return cholesky_solve(eye_of(int(self.shape[-1]), self), self, upper)
 
 
@@ -355,7 +357,7 @@ def top_svd(self: Any, some: bool = True, compute_uv: bool = True) -> TopSVD:
         m, n = self.shape[-2:]
         batch = tuple(self.shape[:-2])
         return TopSVD(zeros((*batch, m, m), dtype=self.dtype), s, zeros((*batch, n, n), dtype=self.dtype))
-    return TopSVD(u, s, mT(vh))
+    return TopSVD(u, s, mH(vh))
 
 
 @linalg
@@ -416,11 +418,11 @@ def lu(A: Any, *, pivot: bool = True) -> LU:
 def lu_solve_(LU: Any, pivots: Any, B: Any, *, left: bool = True, adjoint: bool = False) -> Any:
     """X with A @ X = B (or X @ A = B; of A.T with `adjoint`), from the factors of A."""
     if not left:
-        return mT(lu_solve_(LU, pivots, mT(B), adjoint=not adjoint))
+        return mH(lu_solve_(LU, pivots, mH(B), adjoint=not adjoint))
     turn = constant(permutation(pivots.numpy(), int(LU.shape[-2])), LU)
     if adjoint:
-        inner = linalg_solve_triangular(mT(LU), B, upper=False)
-        return matmul(turn, linalg_solve_triangular(mT(LU), inner, upper=True, unitriangular=True))
+        inner = linalg_solve_triangular(mH(LU), B, upper=False)
+        return matmul(turn, linalg_solve_triangular(mH(LU), inner, upper=True, unitriangular=True))
     inner = linalg_solve_triangular(LU, matmul(mT(turn), B), upper=False, unitriangular=True)
     return linalg_solve_triangular(LU, inner, upper=True)
 
@@ -443,6 +445,7 @@ def geqrf(self: Any) -> Any:
 
 def _reflect(reflectors: Any, tau: Any, x: Any, order: Any, transposed: bool) -> Any:
     """Apply I - tau v v.T for each reflector in `order` to `x` from the left."""
+    need_matrix("a product of Householder reflectors", reflectors)
     m = int(reflectors.shape[-2])
     for i in order:
         head = constant(np.eye(m)[:, i], x)
@@ -484,7 +487,7 @@ def ormqr(self: Any, tau: Any, other: Any, left: bool = True, transpose: bool = 
 @function(method=True)
 def matrix_power(self: Any, n: int) -> Any:
     """A @ A @ ... n times; the inverse to the power of -n for negative n."""
-    need_matrix("linalg.matrix_power", self, square=True)
+    need_matrix("linalg.matrix_power", self, square=True, real=False)
     if n < 0:
         return matrix_power(linalg_inv(self), -n)
     out, square = None, self
@@ -566,7 +569,7 @@ def vander(x: Any, *, N: int | None = None) -> Any:
     """The powers 0 .. N - 1 of each element, along a new last dimension."""
     x = x if x.shape else unsqueeze(x, 0)
     count = int(x.shape[-1]) if N is None else N
-    if not x.dtype.is_floating_point:
+    if x.dtype.category < 2:
         return to_dtype(stack([x**i for i in range(count)], -1), dtypes.int64)
     powers = [x * 0 + 1]
     for _ in range(count - 1):
@@ -577,7 +580,7 @@ def vander(x: Any, *, N: int | None = None) -> Any:
 @linalg
 def vecdot(x: Any, y: Any, *, dim: int = -1) -> Any:
     """The inner products of vectors along a dimension."""
-    return sum(x * y, (dim,))
+    return sum(conj(x) * y, (dim,))
 
 
 @linalg

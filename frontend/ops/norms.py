@@ -127,7 +127,7 @@ def norm_(A: Any, ord: Any = None, dim: Any = None, keepdim: bool = False, *, dt
 @linalg
 def cond(A: Any, p: Any = None) -> Any:
     """The condition number: the norm of A times that of its inverse; by singular values for p = None, 2 and -2."""
-    need_matrix("linalg.cond", A)
+    need_matrix("linalg.cond", A, real=False)
     if p in (None, 2, -2):
         values = linalg_svdvals(A)
         top, low = values[..., 0], values[..., -1]

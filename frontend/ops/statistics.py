@@ -166,6 +166,8 @@ def cov(self: Any, *, correction: int = 1, fweights: Any = None, aweights: Any =
     """The covariance matrix of variables in rows and observations in columns, weighted by counts and by importance."""
     if len(self.shape) > 2:
         raise ShapeError(f"cov: expected at most 2 dimensions, got shape {list(self.shape)}")
+    if self.dtype.is_complex:
+        raise DTypeError(f"cov of {self.dtype}: only real numbers; use it on x.real, x.imag or pappus.view_as_real(x)")
     x = view(self, (1, -1)) if len(self.shape) < 2 else self
     x = x if x.dtype.is_floating_point else to_dtype(x, dtypes.get_default_dtype())
     weights = None

@@ -250,6 +250,49 @@ def test_gradient(name: str) -> None:
     assert gradgradcheck(lambda z: FUNCTIONS[name](pp, z), ours, limit=3)
 
 
+MATRICES: dict[str, Callable[..., Any]] = {
+    "inv": lambda m, a: m.linalg.inv(a),
+    "det": lambda m, a: m.linalg.det(a),
+    "solve": lambda m, a: m.linalg.solve(a, a * 1j + 1),
+    "solve_triangular": lambda m, a: m.linalg.solve_triangular(a, a.conj(), upper=True),
+    "lu": lambda m, a: m.linalg.lu_factor(a)[0],
+    "lu_solve": lambda m, a: m.linalg.lu_solve(*m.linalg.lu_factor(a), a * a, adjoint=True),
+    "pinv": lambda m, a: m.linalg.pinv(a[:, :2]),
+    "cholesky": lambda m, a: m.linalg.cholesky(a @ a.mH),
+    "cholesky_solve": lambda m, a: m.cholesky_solve(a, m.linalg.cholesky(a @ a.mH, upper=True), upper=True),
+    "eigenvalues": lambda m, a: m.linalg.eigvalsh(a @ a.mH),
+    "eigenprojection": lambda m, a: (lambda v: v[:, :1] @ v[:, :1].mH)(m.linalg.eigh(a @ a.mH)[1]),
+    "svdvals": lambda m, a: m.linalg.svdvals(a),
+    "norm": lambda m, a: m.linalg.norm(a, "nuc"),
+    "vecdot": lambda m, a: m.linalg.vecdot(a, a * 1j),
+    "matrix_power": lambda m, a: m.linalg.matrix_power(a, 3),
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+def test_matrices(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    data = np.random.default_rng(3).normal(size=(3, 3, 2)) @ np.array([1, 1j]) + 2 * np.eye(3)
+    ours, theirs = pp.tensor(data, requires_grad=True), torch.tensor(data, requires_grad=True)
+    got, want = MATRICES[name](pp, ours), MATRICES[name](torch, theirs)
+    np.testing.assert_allclose(got.detach().numpy(), want.detach().resolve_conj().numpy(), rtol=1e-9, atol=1e-11)
+    (got.abs() ** 2).sum().backward()
+    (want.abs() ** 2).sum().backward()
+    np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.resolve_conj().numpy(), rtol=1e-7, atol=1e-9)
+
+
+def test_factors_without_a_complex_gradient_say_so() -> None:
+    a = pp.tensor(Z[:, :2], requires_grad=True)
+    for run in (pp.linalg.qr, pp.linalg.svd, pp.linalg.slogdet):
+        with pytest.raises(pp.AutogradError, match=r"at .*test_complex\.py:\d+ has no gradient for complex numbers"):
+            run(a)[0].abs().sum().backward()
+    u, s, vh = pp.linalg.svd(a.detach(), full_matrices=False)
+    np.testing.assert_allclose((u * s @ vh).numpy(), Z[:, :2], atol=1e-12)
+    for refused in (pp.matrix_exp, pp.geqrf, pp.cov, pp.corrcoef, lambda x: pp.linalg.lstsq(x, x)):
+        with pytest.raises(pp.DTypeError):
+            refused(a.detach())
+
+
 def test_gradients_at_zero() -> None:
     torch = pytest.importorskip("torch")
     for run in (lambda m, z: z.abs(), lambda m, z: m.angle(z), lambda m, z: m.sgn(z)):
