@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from .dispatch import SILENT, errors
 from .errors import ArgumentError, DimError
-from .inplace import assign
+from .inplace import assign, touch
+from .opdef import OPS
 from .symbolic import SymInt
+from .tape import entered, state
 from .tensor import Tensor
 
 __all__ = ["get_item", "set_item"]
@@ -108,20 +111,61 @@ def _basic(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
 
 def get_item(x: Tensor, index: Any) -> Tensor:
     """`x[index]`: a view for ints, slices, None and `...`; a copy for lists and integer or bool tensors."""
+    if type(index) is int:
+        return OPS["select"].front(x, 0, index)  # type: ignore[misc,no-any-return]
     from . import ops
 
-    if type(index) is int:
-        return ops.select(x, 0, index)  # type: ignore[no-any-return]
     view, advanced = _basic(x, _normalise(x, index))
     if any(a is not None for a in advanced):
         return ops.index(view, advanced)  # type: ignore[no-any-return]
     return ops.alias(view) if view is x else view
 
 
+def _written(x: Tensor, index: Any, value: Any) -> bool:
+    """Whether numpy could write at ints and slices of floats at once: nobody watches, and no gradient is concerned."""
+    if entered or not all([_is_plain(i) for i in (index if type(index) is tuple else (index,))]):
+        return False
+    if state.grad and (x._requires_grad or (x._base is not None and x._base._requires_grad)):
+        return False
+    array = x._data
+    if type(value) is float or type(value) is int:
+        if type(array) is not np.ndarray or array.dtype.kind != "f" or array.dtype.itemsize < 4:
+            return False
+    elif isinstance(value, Tensor) and value._data.dtype is array.dtype and not (state.grad and value._requires_grad):
+        value = value._data
+    else:
+        return False
+    if x._storage is not None:
+        x._storage.version  # noqa: B018 - one of inference mode refuses to be counted
+    token = errors.set(SILENT)
+    try:
+        array[index] = value
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return False  # the general way explains
+    finally:
+        errors.reset(token)
+    touch(x, "__setitem__")
+    return True
+
+
+def _is_plain(item: Any) -> bool:
+    kind = type(item)
+    if kind is slice:
+        step = item.step
+        return (
+            (step is None or (type(step) is int and step > 0))
+            and (item.start is None or type(item.start) is int)
+            and (item.stop is None or type(item.stop) is int)
+        )
+    return kind is int or item is None or item is Ellipsis
+
+
 def set_item(x: Tensor, index: Any, value: Any) -> None:
     """`x[index] = value`: writes into x's memory through a view of it, so that x's history has the change."""
     from . import ops
 
+    if _written(x, index, value):
+        return
     if not isinstance(value, Tensor):
         value = ops.tensor(value, dtype=x.dtype)
     elif value.dtype is not x.dtype:

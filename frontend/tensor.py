@@ -364,6 +364,9 @@ class Tensor:
 
     def item(self) -> Any:
         """The only element as a Python number. Raises ArgumentError unless there is exactly one."""
+        array = self._data
+        if type(array) is np.ndarray and array.size == 1 and array.dtype.kind in "fiu":
+            return array.item()
         array = self.__array_data("item()")
         if not isinstance(array, np.ndarray):
             return array

@@ -200,6 +200,8 @@ def install() -> None:
             setattr(Tensor, f"__i{dunder}__", inplace)
     for dunder, name in _COMPARE.items():
         setattr(Tensor, f"__{dunder}__", _operator(OPS[name], f"__{dunder}__", _binary(OPS[name].front)))  # type: ignore[arg-type]
+    for dunder in ("neg", "abs"):
+        setattr(Tensor, f"__{dunder}__", _operator(OPS[dunder], f"__{dunder}__", OPS[dunder].front))  # type: ignore[arg-type]
     from .ops.interchange import PROTOCOLS
 
     for name, value in {**tensor_memory.METHODS, **_EXTRA, **PROTOCOLS}.items():
@@ -399,9 +401,7 @@ def _view(self: Tensor, *shape: Any) -> Tensor:
 _EXTRA: dict[str, Any] = {
     "__getitem__": lambda self, index: indexing.get_item(self, index),
     "__setitem__": lambda self, index, value: indexing.set_item(self, index, value),
-    "__neg__": lambda self: OPS["neg"].front(self),  # type: ignore[misc]
     "__pos__": _same,
-    "__abs__": lambda self: OPS["abs"](self),
     "__invert__": lambda self: OPS["bitwise_not"](self),
     "to": _to,
     "type": _type,

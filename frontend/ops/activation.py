@@ -72,14 +72,15 @@ def _activation(
     )
 
 
+_maximum = np.maximum
 _ZEROS = {np.dtype(kind): np.zeros((), kind) for kind in (np.float32, np.float64)}
 
 
 def _relu_floats(x: Any) -> Any:
     """numpy's maximum has vectors only for an array operand; a short one in small rows costs more than it saves."""
     if x.size < 4096 or x.shape[-1] < 64:
-        return np.maximum(x, _ZEROS[x.dtype])
-    return np.maximum(x, np.zeros(x.shape[-1:], x.dtype))
+        return _maximum(x, _ZEROS[x.dtype])
+    return _maximum(x, np.zeros(x.shape[-1:], x.dtype))
 
 
 def _relu_kernel(xp: Any, x: Any) -> Any:

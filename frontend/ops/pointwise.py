@@ -18,6 +18,8 @@ from ..tensor import Tensor
 from ._names import function
 from ._samples import floats, ints, masks
 from ._shapes import (
+    _F32,
+    _F64,
     as_float,
     broadcast,
     in_float32,
@@ -351,8 +353,10 @@ _div = _binary(
 
 
 def _pow_kernel(xp: Any, a: Any, b: Any) -> Any:
-    if a.dtype != b.dtype:
-        a, b = promote_arrays(a, b)
+    return _power(*(promote_arrays(a, b) if a.dtype != b.dtype else (a, b)))
+
+
+def _power(a: Any, b: Any) -> Any:
     if b.ndim == 0 and a.dtype.kind in "fVc":
         exponent = b.item() if a.dtype.kind == "c" else float(b)
         if exponent == 2.0:
@@ -381,7 +385,7 @@ def _pow_vjp(g: Any, out: Any, a: Any, b: Any) -> Any:
 
 
 pow = _binary(
-    "pow", None, _pow_vjp, "a to the power of b.", 0.5, 2.0, eager=_pow_kernel, complex="holomorphic"
+    "pow", _power, _pow_vjp, "a to the power of b.", 0.5, 2.0, eager=_pow_kernel, complex="holomorphic",
 )  # fmt: skip
 
 
@@ -529,7 +533,15 @@ def _clamp_shape(x: Any, min: Any = None, max: Any = None) -> Spec:
     return Spec(tuple(x.shape), dtype)
 
 
+_BOUNDS = {float, int, type(None)}
+
+
 def _clamp_kernel(xp: Any, x: Any, min: Any, max: Any) -> Any:
+    if (x.dtype is _F32 or x.dtype is _F64) and {type(min), type(max)} <= _BOUNDS and min is not max:
+        kind, out = x.dtype.type, x
+        if min is not None:
+            out = np.maximum(out, kind(min))
+        return out if max is None else np.minimum(out, kind(max))
     dtype = _clamp_shape(_of_array(x), min, max).dtype.numpy
     x = x if x.dtype == dtype else x.astype(dtype)
     low, high = None if min is None else dtype.type(min), None if max is None else dtype.type(max)
@@ -576,8 +588,7 @@ def clamp(self: Any, min: Any = None, max: Any = None) -> Any:
     """
     if not isinstance(self, Tensor):
         raise ArgumentError(f"clamp: argument 'self' must be a Tensor, got {type(self).__name__}")
-    tensors = [b is not None and hasattr(b, "_data") for b in (min, max)]
-    if not any(tensors):
+    if not (isinstance(min, Tensor) or isinstance(max, Tensor)):
         return _clamp(self, min, max)
     out = self
     if min is not None:  # at a tie the gradient is self's, unlike maximum's

@@ -379,6 +379,10 @@ def _select(x: Any, dim: int, index: Any) -> Any:
     return view(part, (*x.shape[:at], *x.shape[at + 1 :]))
 
 
+def _select_kernel(xp: Any, x: Any, dim: int, index: int) -> Any:
+    return x[index, ...] if dim == 0 else x[(*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), index, ...)]
+
+
 def _select_vjp(g: Any, _out: Any, _x: Any, dim: int, index: int) -> Any:
     size = _x.shape[dim]
     at = dim % len(_x.shape)
@@ -515,7 +519,7 @@ t = _shorthand("t(Tensor self) -> Tensor", "A matrix transposed.", _t, Sample((f
 select = _shorthand(
     "select(Tensor self, int dim, int index) -> Tensor", "One index along a dimension, which disappears.", _select,
     Sample((floats(2, 3), 1, -1)), view=True, write=_select_write, check=False, vjp=_select_vjp,
-    eager=lambda xp, x, dim, index: x[(*(slice(None),) * (dim if dim >= 0 else dim + x.ndim), index, ...)],
+    eager=_select_kernel,
 )  # fmt: skip
 squeeze = _shorthand(
     "squeeze(Tensor self, int[]? dim=None) -> Tensor",
