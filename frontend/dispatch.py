@@ -21,7 +21,7 @@ from .saved_tensors import Packed, pack_tensor
 from .schema import REQUIRED, check_call, describe, respell
 from .source import user_frame, user_location
 from .symbolic import SymbolicArray, SymInt
-from .tape import Ghost, Node, Storage, caller, entered, history_of, state
+from .tape import Ghost, Node, Storage, caller, entered, history_of, inferring, state
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -212,6 +212,8 @@ def eager_call(op: OpDef, args: tuple[Any, ...], attrs: dict[str, Any]) -> Resul
         return outs
     out = Tensor.__new__(Tensor)
     out._data = found if type(found) is np.ndarray else as_array(found)
+    if inferring:
+        out._storage = state.block
     if op.view:
         shown(args[0], out, op, attrs)
     if state.grad and op.differentiable:
@@ -241,6 +243,8 @@ def wrap(array: Any) -> Tensor:
     """A tensor around an array, or around the number that a kernel gave in its place."""
     out = Tensor.__new__(Tensor)
     out._data = array if type(array) is np.ndarray else as_array(array)
+    if inferring:
+        out._storage = state.block
     return out
 
 

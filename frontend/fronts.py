@@ -32,7 +32,7 @@ from .inplace import touch
 from .schema import REQUIRED, Param, converter
 from .source import outside
 from .symbolic import SymbolicArray
-from .tape import Ghost, Node, Storage, _sequence, caller, entered, history_of, state
+from .tape import Ghost, Node, Storage, _sequence, caller, entered, history_of, inferring, state
 from .tensor import Tensor
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def weak(tensor: Any, value: Any) -> Any:
 MAKE = """\
 {pad}_out = new(Tensor)
 {pad}_out._data = _found
-{pad}_out._node = _out._storage = _out._base = _out._recipe = _out._seen = _out._made = None
+{pad}_out._node = _out._base = _out._recipe = _out._seen = _out._made = None
+{pad}_out._storage = state.block if inferring else None
 {pad}_out._requires_grad = False
 {pad}_out._index = 0
 """
@@ -180,6 +181,7 @@ SCOPE: dict[str, Any] = {
     "DType": dtypes.DType, "Ghost": Ghost, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
     "REQUIRED": REQUIRED, "SILENT": dispatch.SILENT, "Storage": Storage, "Tensor": Tensor, "asarray": np.asarray,
     "call": dispatch.call, "check": dispatch.check, "caller": caller, "entered": entered, "explain": dispatch.explain,
+    "inferring": inferring,
     "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe,
     "history_of": history_of,
     "kinds": dispatch.KINDS, "learn": dispatch.learn, "list_arg": dispatch.list_arg, "located": dispatch.located,

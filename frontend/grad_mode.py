@@ -13,10 +13,9 @@ from functools import partial, wraps
 from types import coroutine
 from typing import Any
 
-from .dispatch import Mode, call
 from .errors import AutogradError
 from .source import is_inside, user_location, warn_user
-from .tape import Place, Storage, caller, line_of, state
+from .tape import Place, Storage, caller, inferring, line_of, state
 from .tensor import Tensor
 
 __all__ = [
@@ -196,12 +195,12 @@ def is_grad_enabled() -> bool:
 
 
 class _InferenceStorage(Storage):
-    """The storage of a tensor made in inference mode: it counts nothing, and says so to who needs the count."""
+    """The storage of all that one block of inference mode makes: it counts nothing, and says so to who needs counts."""
 
     __slots__ = ("made",)
 
-    def __init__(self) -> None:
-        self.made: Place | None = caller()
+    def __init__(self, made: Place | None) -> None:
+        self.made = made
         super().__init__()
 
     @property
@@ -209,7 +208,7 @@ class _InferenceStorage(Storage):
         """Zero inside inference mode. Raises AutogradError outside, where it would be needed for a gradient."""
         if not state.inference:
             raise AutogradError(
-                f"an inference tensor (made in inference_mode at {line_of(self.made)}) can neither be saved for a "
+                f"an inference tensor (made in the inference_mode of {line_of(self.made)}) can neither be saved for a "
                 "gradient nor be changed in place outside inference_mode: its changes are not counted. Use its "
                 "clone(), or no_grad() instead of inference_mode()"
             ).at(None, user_location())
@@ -220,17 +219,14 @@ class _InferenceStorage(Storage):
         if not state.inference:
             self.version  # noqa: B018 - raises
 
+    @property
+    def views(self) -> None:
+        """No view of an inference tensor ever begins to require grad."""
+        return None
 
-class _Inference(Mode):
-    """Marks what operators make while inference mode is on; views of ordinary tensors stay ordinary."""
-
-    def call(self, op: Any, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        """Run the operator; fresh results get the storage that refuses to be counted."""
-        found = call(op, args, attrs)
-        for out in found if isinstance(found, (tuple, list)) else (found,):
-            if state.inference and out._storage is None and not out.is_symbolic:
-                out._storage = _InferenceStorage()
-        return found
+    @views.setter
+    def views(self, value: Any) -> None:
+        pass
 
 
 class inference_mode:
@@ -256,18 +252,17 @@ class inference_mode:
     _on: bool
 
     def __enter__(self) -> inference_mode:
-        marker = _Inference() if self._on and not state.inference else None
-        self._saved.append((state.grad, state.inference, marker))
+        self._saved.append((state.grad, state.inference, state.block))
         state.grad, state.inference = not self._on, self._on
-        if marker is not None:
-            state.cuts["inference_mode"] = caller()
-            marker.__enter__()
+        state.block = _InferenceStorage(caller()) if self._on else None
+        if self._on:
+            state.cuts["inference_mode"] = state.block.made
+        inferring.append(self)
         return self
 
     def __exit__(self, *exc: Any) -> None:
-        state.grad, state.inference, marker = self._saved.pop()
-        if marker is not None:
-            marker.__exit__()
+        state.grad, state.inference, state.block = self._saved.pop()
+        inferring.remove(self)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         return decorated(function, lambda: inference_mode(self._on))  # type: ignore[no-any-return]

@@ -17,8 +17,8 @@ from .dtypes import DType, from_numpy_dtype
 from .source import format_location, inside, is_inside, outside
 
 __all__ = [
-    "AccumulateGrad", "Ghost", "HookHandle", "Node", "State", "Storage", "caller", "entered", "history_of", "line_of",
-    "state",
+    "AccumulateGrad", "Ghost", "HookHandle", "Node", "State", "Storage", "caller", "entered", "history_of",
+    "inferring", "line_of", "state",
 ]  # fmt: skip
 
 
@@ -28,13 +28,15 @@ Place = tuple[CodeType, int]
 class State(threading.local):
     """Per thread: `grad` (record nodes?) and `mode` (the top of the stack of dispatch modes, or None for eager).
 
-    `inference` says whether inference mode is on, `saving` are the hooks for saved tensors and `forbidden` why there
-    may be none, `cuts` where this thread last cut a history, by what.
+    `inference` says whether inference mode is on, and `block` is then the storage of all that operators make; `saving`
+    are the hooks for saved tensors and `forbidden` why there may be none; `cuts` is where this thread last cut a
+    history, by what.
     """
 
     grad: bool = True
     mode: Any = None
     inference: bool = False
+    block: Any = None
 
     def __init__(self) -> None:
         self.saving: list[Any] = []
@@ -44,6 +46,7 @@ class State(threading.local):
 
 state = State()
 entered: list[Any] = []  # the modes entered in any thread: while there are none, nobody needs to look at state.mode
+inferring: list[Any] = []  # the blocks of inference mode entered in any thread, see `State.block`
 anomaly: list[bool] = []  # while anomaly mode is on (in any thread): whether gradients are checked for nan
 _sequence = itertools.count()
 

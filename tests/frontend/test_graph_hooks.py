@@ -216,7 +216,7 @@ def test_inference_tensors_refuse_what_torch_refuses() -> None:
 def test_the_refusal_names_the_line_that_made_the_tensor() -> None:
     with pp.inference_mode():
         t = pp.ones(2) * 2
-    with pytest.raises(pp.AutogradError, match=r"made in inference_mode at .*test_graph_hooks\.py:\d+.*clone\(\)"):
+    with pytest.raises(pp.AutogradError, match=r"made in the inference_mode of .*test_graph_hooks\.py:\d+.*clone\(\)"):
         pp.ones(2, requires_grad=True) * t
 
 
