@@ -134,8 +134,8 @@ def register_parametrization(
         found = functions()
     if not unsafe and (tuple(found.shape) != tuple(original.shape) or found.dtype is not original.dtype):
         raise ValueError(
-            f"register_parametrization: {type(parametrization).__name__} makes {found.dtype.name}{list(found.shape)} of "
-            f"{original.dtype.name}{list(original.shape)}; it must keep shape and type, unless unsafe=True"
+            f"register_parametrization: {type(parametrization).__name__} makes {found.dtype.name}{list(found.shape)} "
+            f"of {original.dtype.name}{list(original.shape)}; it must keep shape and type, unless unsafe=True"
         )
     module._forget(tensor_name)
     if not is_parametrized(module):

@@ -2,6 +2,7 @@
 
 import sys
 
+from pappus._unknown import unknown as _unknown
 from pappus.frontend.distributions import *  # noqa: F403
 from pappus.frontend.distributions import __all__ as __all__
 
@@ -10,3 +11,5 @@ __path__: list[str] = []
 bernoulli = beta = categorical = distribution = dirichlet = independent = kl = sys.modules[__name__]
 multivariate_normal = normal = one_hot_categorical = transforms = uniform = sys.modules[__name__]
 transformed_distribution = gamma = sys.modules[__name__]
+
+__getattr__ = _unknown(__name__)

@@ -145,6 +145,29 @@ def test_a_name_that_does_not_exist_names_the_nearest(wrong, near):
         getattr(pp, wrong)
 
 
+@pytest.mark.parametrize(
+    "module, wrong, near",
+    [
+        ("nn", "Linera", "Linear"), ("nn.functional", "rellu", "relu"), ("optim", "Adamm", "Adam"),
+        ("optim.lr_scheduler", "StepLr", "StepLR"), ("utils.data", "DataLoadr", "DataLoader"),
+        ("nn.init", "kaiming_normall_", "kaiming_normal_"), ("linalg", "normm", "norm"),
+        ("cuda", "is_avalable", "is_available"),
+    ],
+)  # fmt: skip
+def test_modules_name_the_nearest_too(module, wrong, near):
+    found = importlib.import_module(f"pappus.{module}")
+    with pytest.raises(AttributeError, match=f"has no attribute '{wrong}'; did you mean '{near}'"):
+        getattr(found, wrong)
+    with pytest.raises(AttributeError, match=r"has no attribute 'nothing_like_it'$"):
+        found.nothing_like_it  # noqa: B018
+
+
+def test_a_tensor_names_the_nearest_in_the_traceback():
+    code = "import pappus as pp; pp.ones(1).sqeeze()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "has no attribute 'sqeeze'. Did you mean: 'squeeze'?" in done.stderr
+
+
 @pytest.mark.parametrize("absent", ["jit", "_private", "__wrapped__"])
 def test_what_does_not_exist_is_absent(absent):
     assert not hasattr(pp, absent) and absent not in dir(pp)

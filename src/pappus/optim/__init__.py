@@ -1,5 +1,6 @@
 """Optimizers: `pappus.optim.AdamW(model.parameters(), lr=1e-3)`."""
 
+from pappus._unknown import unknown as _unknown
 from pappus.frontend.optim import (
     ASGD,
     LBFGS,
@@ -25,3 +26,5 @@ __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Lion", "Muon", "NAdam",
     "Optimizer", "RAdam", "RMSprop", "Rprop", "SparseAdam", "lr_scheduler", "optimizer", "swa_utils",
 ]  # fmt: skip
+
+__getattr__ = _unknown(__name__)

@@ -1,5 +1,6 @@
 """Data sets, samplers and loaders: `from pappus.utils.data import DataLoader`."""
 
+from pappus._unknown import unknown as _unknown
 from pappus.frontend.data import *  # noqa: F403
 from pappus.frontend.data import __all__ as __all__
 from pappus.frontend.data import dataset as dataset
@@ -8,3 +9,5 @@ from pappus.frontend.data import sampler as distributed  # noqa: F401
 from pappus.frontend.data import sampler as sampler
 
 __path__: list[str] = []
+
+__getattr__ = _unknown(__name__)

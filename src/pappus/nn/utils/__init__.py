@@ -1,5 +1,6 @@
 """Clipping of gradients, parameters as one vector, sequences of different lengths (`rnn`), computed parameters."""
 
+from pappus._unknown import unknown as _unknown
 from pappus.frontend.nn.clip import clip_grad_norm_, clip_grad_value_, clip_grads_with_norm_, get_total_norm
 from pappus.frontend.nn.vector import parameters_to_vector, vector_to_parameters
 from pappus.frontend.nn.weight_norm import remove_weight_norm, weight_norm
@@ -11,3 +12,5 @@ __all__ = [
     "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm", "parameters_to_vector",
     "remove_weight_norm", "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
+
+__getattr__ = _unknown(__name__)
