@@ -93,8 +93,8 @@ def _same(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 
 def _get_device(self: Tensor) -> int:
-    """-1, the number of the CPU."""
-    return -1
+    """The number of the GPU, -1 on the CPU."""
+    return -1 if self.device.type == "cpu" else self.device.index or 0
 
 
 def _is_pinned(self: Tensor, device: Any = None) -> bool:
@@ -226,7 +226,8 @@ METHODS: dict[str, Any] = {
     "share_memory_": _same, "is_shared": _is_shared, "is_pinned": _is_pinned, "get_device": _get_device,
     "record_stream": _nothing, "as_subclass": _as_subclass, "is_set_to": _is_set_to, "is_same_size": _is_same_size,
     "fill_diagonal_": _fill_diagonal_, "sum_to_size": _sum_to_size, "apply_": _apply_, "map_": _map_,
-    "is_cpu": True, "name": None, "is_mps": False, "is_xpu": False, "is_sparse_csr": False, "is_mkldnn": False,
+    "is_cpu": property(lambda self: self.device.type == "cpu"), "name": None,
+    "is_mps": False, "is_xpu": False, "is_sparse_csr": False, "is_mkldnn": False,
     "is_coalesced": _refused("is_coalesced", _SPARSE),
     **{name: _refused(name, _SPARSE) for name in (
         "to_sparse", "to_sparse_csr", "to_sparse_csc", "to_sparse_coo", "coalesce", "indices", "values", "_indices",
