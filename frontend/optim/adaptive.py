@@ -61,7 +61,8 @@ class Adagrad(Optimizer):
         state = self.state[param]
         if "sum" not in state:
             state["step"] = ops.zeros(())
-            state["sum"] = ops.full_like(param, float(group["initial_accumulator_value"]))
+            first = float(group["initial_accumulator_value"])
+            state["sum"] = ops.full_like(param, complex(first, first) if param.is_complex() else first)
         return state
 
     def share_memory(self) -> None:

@@ -65,13 +65,13 @@ class LBFGS(Optimizer):
     def _gradient(self) -> Any:
         """All gradients in one vector."""
         return ops.cat([
-            (ops.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in self._params
+            _real(ops.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in self._params
         ])
 
     def _move(self, starts: list[Tensor], t: float, direction: Any) -> None:
         """Set the parameters to `starts` + t * direction."""
         at = 0
-        for param, start in zip(self._params, starts, strict=True):
+        for param, start in zip(map(_real, self._params), starts, strict=True):
             count = param.numel()
             assign(param, start + direction[at : at + count].reshape(param.shape) * t)
             at += count
@@ -118,7 +118,7 @@ class LBFGS(Optimizer):
             slope = float((grad * direction).sum())
             if slope > -change:
                 break
-            starts = [p.detach().clone() for p in self._params]
+            starts = [_real(p.detach()).clone() for p in self._params]
             used = 0
             if group["line_search_fn"] is not None:
 
@@ -172,6 +172,11 @@ class LBFGS(Optimizer):
         for y, s, r, alpha in zip(ys, steps, ro, alphas, strict=False):
             d = d + s * (alpha - (y * d).sum() * r)
         return d
+
+
+def _real(tensor: Any) -> Any:
+    """Real and imaginary parts of a complex tensor as numbers of their own, in the same memory."""
+    return ops.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
 def _largest(tensor: Any) -> float:

@@ -341,7 +341,13 @@ def put(front: Any, operands: tuple[Any, ...], targets: tuple[Any, ...], **optio
     """Run the operator of an update, and write its results over `targets` (None: not wanted)."""
     if is_grad_enabled():  # a differentiable step keeps its operands, which this and later steps overwrite
         operands = tuple(None if o is None else o.clone() for o in operands)
+    if operands[0].dtype.is_complex:  # real and imaginary parts are parameters of their own, in the same memory
+        operands, targets = _parts(operands), _parts(targets)
     call_into(front.op, operands, options, targets)
+
+
+def _parts(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(t if t is None or not t.dtype.is_complex else ops.view_as_real(t) for t in tensors)
 
 
 def number(value: Any) -> float:

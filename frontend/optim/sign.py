@@ -50,7 +50,8 @@ class Rprop(Optimizer):
         state = self._counted(param)
         if "prev" not in state:
             state["prev"] = ops.zeros_like(param)
-            state["step_size"] = ops.full_like(param, number(group["lr"]))
+            lr = number(group["lr"])
+            state["step_size"] = ops.full_like(param, complex(lr, lr) if param.is_complex() else lr)
         (minus, plus), (smallest, largest) = group["etas"], group["step_sizes"]
         put(
             ops.rprop_step, (param, param.grad, state["prev"], state["step_size"]),
