@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .opdef import OpDef
 
 __all__ = [
-    "adopt", "assign", "check_write", "eager_assign", "increment_version", "part_of_many", "show", "touch", "written",
+    "adopt", "assign", "check_write", "eager_assign", "increment_version", "overlaps_itself",
+    "part_of_many", "show", "touch", "written",
 ]  # fmt: skip
 
 Recipe = tuple[Any, "OpDef", dict[str, Any]]  # (the operand's own recipe or None, view operator, attributes)
@@ -232,9 +233,14 @@ def moved_to(value: Tensor, array: Any) -> Tensor:
     return ops.to_device(value, device, device_name(value._data))  # type: ignore[no-any-return]
 
 
+def overlaps_itself(array: Any) -> bool:
+    """Whether several elements share one location: a dimension is repeated without copying."""
+    return bool(array.size) and any(step == 0 and n > 1 for step, n in zip(array.strides, array.shape, strict=True))
+
+
 def _make_writeable(array: Any, by: str) -> None:
     """Let a part of an expanded tensor be written if no two of its elements share a location; raise otherwise."""
-    repeated = any(stride == 0 and n > 1 for stride, n in zip(array.strides, array.shape, strict=True))
+    repeated = overlaps_itself(array)
     if not repeated:
         try:
             array.flags.writeable = True

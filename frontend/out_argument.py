@@ -13,7 +13,7 @@ import numpy as np
 
 from .dtypes import can_cast
 from .errors import ArgumentError, AutogradError, DTypeError, InplaceError, UnsupportedError
-from .inplace import assign, touch
+from .inplace import assign, overlaps_itself, touch
 from .source import user_location, warn_user
 from .tape import state
 from .tensor import Tensor
@@ -94,7 +94,7 @@ def _check_overlap(name: str, target: Tensor, inputs: list[Tensor], moves: bool)
     if target.is_symbolic:
         return
     out = target._data
-    if any(step == 0 and n > 1 for step, n in zip(out.strides, out.shape, strict=True)):
+    if overlaps_itself(out):
         text = f"{name}: several elements of out share one memory location (it was made by expand); call .clone() first"
         raise _at(InplaceError(text), name)
     for tensor in inputs:

@@ -238,6 +238,12 @@ def test_a_detached_tensor_shares_memory_but_no_history() -> None:
     assert y.detach()._base is None and y._version == 1
 
 
+def test_tensors_without_elements_can_be_written() -> None:
+    for shape in ((3, 0), (0, 3), (0,)):
+        x = pp.from_numpy(np.zeros((3, 3))[: shape[0], : shape[-1]] if len(shape) == 2 else np.zeros(0))
+        assert x.uniform_().shape == shape and x.add_(1).shape == shape and pp.exp(x, out=x) is x
+
+
 def test_a_saved_tensor_changed_through_a_view_is_refused() -> None:
     for m in (pp, torch):
         x = m.ones(3, requires_grad=True)
