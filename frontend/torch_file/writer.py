@@ -133,6 +133,11 @@ class _Pickler:
         if isinstance(value, Tensor):
             if value.is_symbolic:
                 raise ArgumentError(f"save: {_at(path)} is a tensor of a running export and has no numbers")
+            if value.dtype.name.endswith("int4"):
+                raise ArgumentError(
+                    f"save: {_at(path)} has type {value.dtype.name}, which PyTorch's files do not have; save it as "
+                    f"{value.dtype.name.replace('4', '8')}"
+                )
             self.memory.visit(value._data)
         elif isinstance(value, (Mapping, list, tuple, set)) and id(value) not in seen:
             seen.add(id(value))

@@ -19,7 +19,7 @@ import torch_file_mutants
 import pappus as pp
 from pappus.frontend import dtypes, torch_file
 
-LITTLE = {"weight": [1.0, 2.0], "epoch": 3}
+TYPES = [*(d.name for d in dtypes.ALL), *(name for name in dtypes.BY_NAME if name.startswith("float8"))]
 
 
 def stored(obj, **options):
@@ -68,7 +68,7 @@ def long(value):
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (0,), (2, 0, 3), (2, 3, 4)])
-@pytest.mark.parametrize("dtype", [d.name for d in dtypes.ALL])
+@pytest.mark.parametrize("dtype", TYPES)
 def test_every_type_and_shape(dtype, shape):
     values = (np.arange(int(np.prod(shape))) % 2).reshape(shape).astype(dtypes.BY_NAME[dtype].numpy)
     found = pp.load(stored({"x": pp.Tensor._from_data(values)}))["x"]
@@ -135,6 +135,11 @@ def test_the_name_chooses_the_format(ending, tmp_path):
         pp.save({}, path, format="json")
 
 
+def test_types_that_the_format_lacks():
+    with pytest.raises(ValueError, match=r"\['x'\] has type int4, which PyTorch's files do not have; save it as int8"):
+        stored({"x": pp.Tensor._from_data(np.ones(2, dtypes.BY_NAME["int4"].numpy))})
+
+
 def test_equal_objects_make_equal_files():
     model = pp.nn.Linear(2, 2)
     assert stored(model.state_dict()).getvalue() == stored(model.state_dict()).getvalue()
@@ -178,7 +183,7 @@ def test_a_pipe_can_be_read():
 # -- with torch -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("dtype", [d.name for d in dtypes.ALL])
+@pytest.mark.parametrize("dtype", TYPES)
 def test_torch_reads_every_type(dtype):
     torch = pytest.importorskip("torch")
     values = (np.arange(6) % 2).reshape(2, 3).astype(dtypes.BY_NAME[dtype].numpy)
@@ -190,7 +195,7 @@ def test_torch_reads_every_type(dtype):
 
 
 @pytest.mark.parametrize("new", [True, False])
-@pytest.mark.parametrize("dtype", [d.name for d in dtypes.ALL])
+@pytest.mark.parametrize("dtype", TYPES)
 def test_every_type_of_torch(dtype, new):
     torch = pytest.importorskip("torch")
     tensor = (torch.arange(6) % 2).reshape(2, 3).to(getattr(torch, dtype))
