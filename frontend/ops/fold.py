@@ -100,7 +100,7 @@ im2col = operator(
     >>> pp.im2col(pp.arange(6.0).reshape(1, 1, 2, 3), (2, 2)).tolist()
     [[[0.0, 1.0], [1.0, 2.0], [3.0, 4.0], [4.0, 5.0]]]
     """,
-    shape=_im2col_shape, eager=_im2col_eager, vjp=_im2col_vjp, decompose=_im2col_decompose,
+    shape=_im2col_shape, eager=_im2col_eager, vjp=_im2col_vjp, decompose=_im2col_decompose, complex="own",
     samples=lambda: [
         Sample((floats(2, 2, 4, 5), (2, 3))),
         Sample((floats(2, 5, 4), (3, 2)), {"dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)}),
@@ -188,7 +188,7 @@ col2im = operator(
     >>> pp.col2im(pp.ones(1, 4, 2), (2, 3), (2, 2)).tolist()
     [[[[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]]]
     """,
-    shape=_col2im_shape, eager=_col2im_eager, vjp=_col2im_vjp, decompose=_col2im_decompose,
+    shape=_col2im_shape, eager=_col2im_eager, vjp=_col2im_vjp, decompose=_col2im_decompose, complex="own",
     samples=lambda: [
         Sample((floats(2, 12, 9), (4, 5), (2, 3))),
         Sample((floats(12, 6), (5, 4), (3, 2)), {"dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)}),

@@ -225,7 +225,7 @@ addmm = _short(
 
 def _times(x: Any, factor: Any) -> Any:
     """`x` times a number, which for integers loses its fraction."""
-    return x if factor == 1 else x * (factor if x.dtype.is_floating_point else int(factor))
+    return x if factor == 1 else x * (factor if x.dtype.category > 1 else int(factor))
 
 
 baddbmm = _short(

@@ -256,6 +256,7 @@ fill = operator(
     ),
     vjp=lambda g, _out, _x, _value: (g * 0, sum(g)),
     tags=("like_self",),
+    complex="own",
     samples=lambda: [Sample((floats(2, 3), 1.5)), Sample((floats(2, 3), floats(seed=2)))],
 )
 

@@ -103,6 +103,7 @@ as_strided = operator(
             [1, 3, 5]])
     """,
     shape=_strided_shape, eager=_strided_kernel, decompose=_strided_by_index, vjp=_strided_vjp, view=True,
+    complex="own", storage=True,
     samples=lambda: [
         Sample((floats(6), (2, 3), (1, 2))), Sample((floats(3, 4), (2, 2), (4, 1), 1)),
         Sample((floats(5), (3, 3), (1, 1))), Sample((floats(2, 2), (), (), 3)),

@@ -327,3 +327,9 @@ def test_learning_a_complex_parameter() -> None:
         (g,) = pp.autograd.grad(loss, w)
         w = (w - 0.1 * g).detach().requires_grad_()
     assert abs(w.item() - (2 - 3j)) < 1e-3
+
+
+def test_factors_of_products_keep_their_fraction() -> None:
+    a = pp.tensor(numbers(2, 3, 3))
+    got = pp.baddbmm(a, a, a, beta=0.5, alpha=1.5 - 0.5j)
+    np.testing.assert_allclose(got.numpy(), 0.5 * a.numpy() + (1.5 - 0.5j) * (a.numpy() @ a.numpy()), rtol=1e-12)
