@@ -11,6 +11,7 @@ import pytest
 
 NAMES = Path(__file__).parents[1] / "conformance" / "names.tsv"
 REASONS = {
+    "torch.nn.functional.grouped_mm": "a product for each expert: multiply the groups with torch.mm",
     "torch.version.cuda.split": "a method of the version's text, which is None without CUDA, in PyTorch too",
     "torch.ops.nanogpt.mm": "an operator that the program itself declares",
     "torch.ops.nanogpt.mm_backward": "an operator that the program itself declares",
@@ -20,11 +21,6 @@ REASONS = {
     "torch.nn.modules.module._IncompatibleKeys": "the result of load_state_dict has another class name",
     "torch.serialization.get_unsafe_globals_in_checkpoint": "load names the first one and how to allow it",
 }
-# Layers that are being written: may be there or not.
-SOON = {
-    "torch.nn.Unfold", "torch.nn.functional.gumbel_softmax", "torch.nn.modules.batchnorm.SyncBatchNorm",
-    "torch.nn.functional.grouped_mm", "torch.nn.SyncBatchNorm.convert_sync_batchnorm", "torch.nn.SyncBatchNorm",
-}  # fmt: skip
 SCRIPT = """
 import importlib, json, sys
 import torch
@@ -72,7 +68,7 @@ def test_names_that_so_many_code_bases_use(users: int, count: int, missing: list
     lacking = [name for name in missing if name in set(wanted)]
     print(f"of {len(wanted)} names that {users} or more of 30 code bases use, {len(wanted) - len(lacking)} exist")
     assert len(wanted) == count
-    unexplained = [name for name in lacking if name not in REASONS and name not in SOON]
+    unexplained = [name for name in lacking if name not in REASONS]
     assert not unexplained, f"missing without a reason: {', '.join(unexplained)}"
 
 
