@@ -88,16 +88,14 @@ class Storage:
     `version` but in `hidden`, of the storage `owner` from which that was taken.
     """
 
-    __slots__ = ("by", "hidden", "owner", "place", "sweep", "version", "views")
-
-    def __init__(self) -> None:
-        self.version = 0
-        self.by = ""
-        self.place: Place | None = None
-        self.views: list[Any] | None = None
-        self.sweep = 8
-        self.hidden = 0
-        self.owner: Storage | None = None
+    # Defaults of the class, so that making one runs no Python: every result that a gradient needs has one.
+    version: int = 0
+    by: str = ""
+    place: Place | None = None
+    views: list[Any] | None = None
+    sweep: int = 8
+    hidden: int = 0
+    owner: Storage | None = None
 
 
 class Ghost:
