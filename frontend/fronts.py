@@ -251,11 +251,15 @@ class _Writer:
 
     def _numbers(self, known: str = "") -> str:
         """Python numbers next to float32 and float64 tensors that decide the type."""
-        own = [n for p, n in zip(self.schema.tensors, self.tensors, strict=True) if "Scalar" in p.type]
+        params = list(zip(self.schema.tensors, self.tensors, strict=True))
+        own = [n for p, n in params if "Scalar" in p.type]
+        deciding = [n for p, n in params if "Scalar" in p.type or p.name == "self"]
         if "like_self" in self.op.tags and len(own) == 1:
             pairs = [(own[0], self.tensors[0])]
+        elif len(deciding) == 2:
+            pairs = [(n, deciding[n == deciding[0]]) for n in own]
         else:
-            pairs = [(own[0], own[1]), (own[1], own[0])] if len(own) == 2 else []
+            pairs = []
         return "".join(NUMBER.format(number=number, tensor=tensor) for number, tensor in pairs if number != known)
 
     def ufunc(self, known: str = "") -> str:
