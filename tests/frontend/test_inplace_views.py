@@ -378,3 +378,10 @@ def test_generated_programs_equal_torch(steps: list[Any], history: bool) -> None
     else:
         assert ours[0][-1] == theirs[0][-1]
     same(ours[1], theirs[1])
+
+
+def test_a_tensor_without_elements_can_be_written():
+    for shape in ((0, 4), (4, 0)):
+        x = pp.empty(*shape)
+        assert x.copy_(pp.ones(*shape)) is x and x.uniform_().shape == shape
+    assert pp.nn.Linear(4, 0)(pp.ones(2, 4)).shape == (2, 0)
