@@ -11,6 +11,7 @@ elements, where the call is what costs, to layers of real networks. `--small` le
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -100,6 +101,56 @@ def _indices() -> Iterator[Case]:
                    [draw(rows, d), rng.integers(0, rows, size=m)])  # fmt: skip
 
 
+def _lenet(nn: Any) -> Any:
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+    )  # fmt: skip
+
+
+def _block(nn: Any, c: int, o: int, stride: int = 1, groups: int = 1, size: int = 3) -> list[Any]:
+    conv = nn.Conv2d(c, o, size, stride=stride, padding=size // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(o), nn.ReLU()]
+
+
+def _plain_resnet(nn: Any) -> Any:
+    blocks = [*_block(nn, 3, 32), *_block(nn, 32, 32), *_block(nn, 32, 64, 2), *_block(nn, 64, 64)]
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def _separable(nn: Any) -> Any:
+    blocks = [*_block(nn, 3, 32, 2), *_block(nn, 32, 32, 1, 32), *_block(nn, 32, 64, size=1),
+              *_block(nn, 64, 64, 2, 64), *_block(nn, 64, 128, size=1)]  # fmt: skip
+    return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(128, 10))
+
+
+def _feed_forward(nn: Any) -> Any:
+    layers = [nn.Linear(128, 512), nn.GELU(), nn.Linear(512, 128), nn.LayerNorm(128)]
+    return nn.Sequential(*layers, nn.Linear(128, 512), nn.GELU(), nn.Linear(512, 10))
+
+
+STEPS: tuple[tuple[str, Callable[..., Any], tuple[int, ...]], ...] = (
+    ("LeNet", _lenet, (64, 1, 28, 28)), ("3 x 3 convolutions and batch norms", _plain_resnet, (16, 3, 32, 32)),
+    ("depthwise and 1 x 1 convolutions", _separable, (16, 3, 32, 32)),
+    ("linear, gelu, layer norm", _feed_forward, (512, 128)),
+)  # fmt: skip
+
+
+def _step(library: Any, make: Callable[..., Any], shape: tuple[int, ...]) -> Callable[[], Any]:
+    """Forward, backward and SGD of a classifier of ten classes."""
+    model = make(library.nn)
+    optimizer = library.optim.SGD(model.parameters(), lr=0.01)
+    x = library.tensor(draw(*shape))
+    target = library.tensor(np.random.default_rng(1).integers(0, 10, size=shape[0]))
+
+    def run() -> None:
+        optimizer.zero_grad()
+        library.nn.functional.cross_entropy(model(x), target).backward()
+        optimizer.step()
+
+    return run
+
+
 def spend(run: Callable[[], Any], count: int) -> float:
     """Seconds of processor time of a call."""
     start = process_time()
@@ -122,12 +173,12 @@ def _runs(case: Case, library: Any, gradient: bool) -> Callable[[], Any]:
     return lambda: grad(case.function(functional, *tensors), floats, direction)
 
 
-def measure(case: Case, gradient: bool, rounds: int, slice_s: float = 0.02) -> list[float]:
-    """Milliseconds by numpy, by the runtime's kernels and by PyTorch, if it is there."""
-    ours = _runs(case, pp, gradient)
+def measure(make: Callable[[Any], Callable[[], Any]], rounds: int, slice_s: float = 0.02) -> list[float]:
+    """Milliseconds of what `make` makes of a library: by numpy, by the runtime's kernels and by PyTorch, if there."""
+    ours = make(pp)
     runs = [("numpy", ours), ("native", ours)]
     if torch is not None:
-        runs.append(("torch", _runs(case, torch, gradient)))
+        runs.append(("torch", make(torch)))
     best, counts = [float("inf")] * len(runs), []
     for engine, run in runs:
         with native.engine(engine):
@@ -138,6 +189,11 @@ def measure(case: Case, gradient: bool, rounds: int, slice_s: float = 0.02) -> l
             with native.engine(engine):
                 best[i] = min(best[i], spend(run, counts[i]))
     return [1e3 * b for b in best]
+
+
+def figures(found: list[float]) -> list[str]:
+    """The cells of a measurement, and how many times as fast as numpy."""
+    return [*(f"{t:.3g}" for t in found), *[""] * (3 - len(found)), f"{found[0] / found[1]:.2f}"]
 
 
 def main() -> int:
@@ -168,10 +224,16 @@ def main() -> int:
             continue
         cells = [case.name, case.size]
         for gradient in (False, True):
-            found = measure(case, gradient, args.rounds)
-            cells += [*(f"{t:.3g}" for t in found), *[""] * (3 - len(found)), f"{found[0] / found[1]:.2f}"]
+            cells += figures(measure(functools.partial(_runs, case, gradient=gradient), args.rounds))
         lines.append("| " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
+    lines += ["", "Training steps: forward, backward, SGD.", "", "| model | input | numpy | native | torch | x |",
+              "|---|---|--:|--:|--:|--:|"]  # fmt: skip
+    for name, make, shape in STEPS:
+        if args.only in name and not args.small:
+            cells = figures(measure(functools.partial(_step, make=make, shape=shape), args.rounds))
+            lines.append(f"| {name} | {' x '.join(map(str, shape))} | " + " | ".join(cells) + " |")
+            print(lines[-1], flush=True)
     if args.write:
         args.write.write_text("\n".join(lines) + "\n")
     return 0
