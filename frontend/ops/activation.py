@@ -57,8 +57,7 @@ def _activation(
         more = [Sample((floats(3, 4, low=-4.0, high=4.0),), a) for a in attrs]
         return [Sample((floats(2, 3, low=-4.0, high=4.0),)), *more]
 
-    cast: Callable[..., Any] = np.asarray if integers else as_float
-    eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(cast(x), **kw))
+    eager = None if kernel is None else in_float32(lambda xp, x, **kw: kernel(x if integers else as_float(x), **kw))
     return operator(
         schema,
         doc,
