@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import collections
 import struct
 import sys
@@ -27,7 +28,9 @@ def write(obj: Any, file: Any) -> None:
     """Write `obj` into a binary file, as torch.save does: tensors that share memory share it in the file too.
 
     Tensors, parameters, numbers, strings, bytes, None, dtypes, sizes, devices, and dicts, lists, tuples and sets of
-    them. Raises ArgumentError, naming the place in the object, for anything else.
+    them; numpy's arrays and numbers and argparse.Namespace, which torch.load takes with weights_only=False only
+    (numpy's float64 is a Python float, and written as one). Raises ArgumentError, naming the place in the object, for
+    anything else.
     """
     pickler = _Pickler(_Memory())
     data = pickler.pickle(obj)
@@ -179,10 +182,15 @@ class _Pickler:
             self._call("torch Size", (tuple(value),))
         elif isinstance(value, (tuple, list, set)):
             self._sequence(value, path)
+        elif isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufcSU" and value.dtype.isnative:
+            self._numpy(value)
+        elif type(value) is argparse.Namespace:
+            self._call("argparse Namespace", ())
+            self._put(value)
+            self._write(vars(value), path)
+            self.out += b"b"
         else:
             hint = "; save its state_dict()" if hasattr(value, "state_dict") else ""
-            if isinstance(value, (np.ndarray, np.generic)):
-                hint = "; torch.load(weights_only=True) would refuse it: use pappus.as_tensor(...) or .item()"
             raise ArgumentError(
                 f"save: {_at(path)} is a {type(value).__name__}, which is not saved{hint}. Tensors, numbers, strings, "
                 "bytes, None, and dicts, lists, tuples and sets of them are"
@@ -205,6 +213,32 @@ class _Pickler:
         if ordered and getattr(value, "_metadata", None) is not None:
             self._write({"_metadata": value._metadata}, path)  # type: ignore[attr-defined]
             self.out += b"b"
+
+    def _numpy(self, value: Any) -> None:
+        """As numpy itself pickles arrays and numbers. torch.load reads these with weights_only=False only."""
+        kind = value.dtype.str[1:]
+        if isinstance(value, np.ndarray):
+            self._global("numpy.core.multiarray _reconstruct")
+            self.out += b"("
+            self._global("numpy ndarray")
+            self._write((0,), ())
+            self._write(b"b", ())
+            self.out += b"tR("
+            self._write(1, ())
+            self._write(tuple(value.shape), ())
+        else:
+            self._global("numpy.core.multiarray scalar")
+            self.out += b"("
+        self._call("numpy dtype", (kind, False, True))
+        self._write(value.dtype.__reduce__()[2], ())  # its state: byte order and, for text, sizes
+        self.out += b"b"
+        if isinstance(value, np.ndarray):
+            self._write(False, ())
+            self._write(np.ascontiguousarray(value).tobytes(), ())
+            self.out += b"tb"
+        else:
+            self._write(value.tobytes(), ())
+            self.out += b"tR"
 
     def _sequence(self, value: Any, path: tuple[str, ...]) -> None:
         if isinstance(value, list):
