@@ -199,8 +199,7 @@ def _erf_kernel(x: Any) -> Any:
 
 erf = _float_unary(
     "erf", _erf_kernel, lambda g, _out, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))), "The error function.",
-    complex=None,
-)
+    complex=None)  # fmt: skip
 
 
 def _bool_spec(*specs: Any, **attrs: Any) -> Spec:
@@ -233,9 +232,8 @@ isfinite = _predicate(
     "isfinite",
     _float_test(np.isfinite, True),
     "True where an element is neither infinite nor nan.",
-    decompose=lambda x: abs(x) < math.inf,
-    complex="own",
-)
+    decompose=lambda x: abs(x) < math.inf, complex="own",
+)  # fmt: skip
 logical_not = _predicate(
     "logical_not", lambda xp, x: np.logical_not(x), "True where an element is zero.", complex="own"
 )
@@ -509,9 +507,7 @@ where: Callable[..., Any] = operator(
     "Elements of self where the condition is true, of other elsewhere.",
     shape=_where_shape,
     eager=_where_kernel,
-    check=False,
-    complex="own",
-    storage=True,
+    check=False, complex="own", storage=True,
     vjp=lambda g, _out, condition, _a, _b: (
         None,
         where(condition, g, 0.0) if _a.requires_grad else None,
