@@ -1,7 +1,7 @@
 """What one eager operator costs, beside PyTorch in the same process where it is installed.
 
     make bench-eager                                    # writes docs/eager-speed.md
-    python benchmarks/eager.py [--only add] [--rounds 15] [--kernels] [--steps] [--write FILE]
+    python benchmarks/eager.py [--only add] [--rounds 80] [--kernels] [--steps] [--write FILE]
 
 Every case is one piece of code that runs on either library. Rounds of the two are interleaved; a figure is the least
 processor time of all rounds, in microseconds, one thread each. Where PyTorch is absent our figures stand alone.
@@ -43,7 +43,7 @@ def _spend(run: Run, count: int) -> float:
     return (process_time() - start) / count
 
 
-def timed(runs: dict[str, Run], rounds: int, slice_s: float = 0.004) -> dict[str, float]:
+def timed(runs: dict[str, Run], rounds: int, slice_s: float = 0.001) -> dict[str, float]:
     """Microseconds per call of each of `runs`: the least of `rounds` rounds, in which they take turns."""
     best: dict[str, float] = {}
     counts: dict[str, int] = {}
@@ -100,7 +100,7 @@ def compare(cases: Iterable[Case], rounds: int, kinds: tuple[str, ...] = ("plain
 def features(rounds: int) -> list[str]:
     """Rows of the table of the door's parts: microseconds, and as a multiple of numpy's addition."""
     runs = {name: make() for name, make in FEATURES}
-    found = timed(runs, 3 * rounds)
+    found = timed(runs, rounds)
     unit = next(iter(found.values()))
     rows = [f"| {name} | {value:.3f} | {value / unit:.2f} |" for name, value in found.items()]
     print("\n".join(rows), flush=True)
@@ -119,7 +119,7 @@ ONE = "| | pappus | torch | ratio |"
 def main() -> int:
     """Measure, print, and write the document where asked to."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=80)
     parser.add_argument("--only", default="", help="measure only cases whose name contains this")
     parser.add_argument("--kernels", action="store_true", help="only operators on large tensors")
     parser.add_argument("--steps", action="store_true", help="only whole training steps")
@@ -150,10 +150,10 @@ def main() -> int:
             lines += _table("Parts of a call", text, "| | us | ratio |", features(args.rounds))
     if everything or args.kernels:
         text = "Where arithmetic is the cost."
-        lines += _table("Large operators", text, PAIR, compare(chosen(KERNELS), max(args.rounds // 3, 3)))
+        lines += _table("Large operators", text, PAIR, compare(chosen(KERNELS), max(args.rounds // 8, 4)))
     if everything or args.steps:
         text = "Forward, backward and optimizer."
-        lines += _table("Training steps", text, ONE, compare(chosen(STEPS), max(args.rounds // 3, 3), ("plain",)))
+        lines += _table("Training steps", text, ONE, compare(chosen(STEPS), max(args.rounds // 8, 4), ("plain",)))
     if args.write:
         args.write.write_text("\n".join(lines) + "\n")
     return 0
