@@ -121,6 +121,12 @@ def nanmean(self: Any, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     return nansum(self, dim, keepdim, dtype=dtype) / sum(known, dim, keepdim)
 
 
+@function(method=True)
+def msort(self: Any) -> Any:
+    """The elements in order along dimension 0."""
+    return sort(self, 0).values
+
+
 # -- places in sorted sequences, counts -----------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..dtypes import DType
@@ -10,7 +11,7 @@ from ..errors import ArgumentError, DTypeError
 from ..tensor import Tensor
 from ._names import function
 from .pointwise import abs as _abs
-from .pointwise import eq, isfinite, isnan, le, logical_and, logical_or
+from .pointwise import eq, gt, isfinite, isnan, le, logical_and, logical_or, to_dtype, where
 
 
 @function()
@@ -93,3 +94,34 @@ def allclose(self: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equa
     True
     """
     return bool(isclose(self, other, rtol, atol, equal_nan).all())
+
+
+@function(method=True)
+def isposinf(self: Any) -> Any:
+    """Where an element is plus infinity."""
+    if self.dtype.is_complex:
+        raise DTypeError("isposinf: complex numbers have no sign")
+    return eq(self, math.inf) if self.dtype.is_floating_point else eq(self, self).logical_not()
+
+
+@function(method=True)
+def isneginf(self: Any) -> Any:
+    """Where an element is minus infinity."""
+    if self.dtype.is_complex:
+        raise DTypeError("isneginf: complex numbers have no sign")
+    return eq(self, -math.inf) if self.dtype.is_floating_point else eq(self, self).logical_not()
+
+
+@function(method=True, inplace=True)
+def heaviside(self: Any, values: Any) -> Any:
+    """0 below zero, `values` at zero, 1 above; both tensors have one type.
+
+    >>> import pappus as pp
+    >>> pp.heaviside(pp.tensor([-2.0, 0.0, 3.0]), pp.tensor(0.5)).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    if self.dtype is not values.dtype:
+        raise DTypeError(f"heaviside: the tensors have types {self.dtype} and {values.dtype}; convert one by .to(...)")
+    if self.dtype.is_complex:
+        raise DTypeError("heaviside: complex numbers have no order")
+    return where(eq(self, 0), values, to_dtype(gt(self, 0), self.dtype))

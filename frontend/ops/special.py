@@ -107,3 +107,9 @@ igamma = _incomplete(
 igammac = _incomplete(
     "igammac", gammaincc_array, -1, "The regularized upper incomplete gamma function 1 - P(a, x); no gradient for a."
 )
+
+for _name, _function in {
+    "digamma": digamma, "psi": digamma, "gammaln": lgamma, "multigammaln": mvlgamma, "polygamma": polygamma,
+    "gammainc": igamma, "gammaincc": igammac,
+}.items():  # fmt: skip
+    special(_name, _function)

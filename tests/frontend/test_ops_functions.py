@@ -487,6 +487,9 @@ CASES: dict[str, list[Case]] = {
     "from_numpy": [(lambda m: m.from_numpy(np.arange(6).reshape(2, 3).T), ()), (lambda m: m.from_numpy([1, 2]), ())],
     # torch's gradient of as_strided_scatter is that of another function; test_ops_strided.py checks ours.
     "as_strided_scatter": [(lambda m, x, y: m.as_strided_scatter(x.detach(), y[:2].detach(), (2, 4), (5, 1)), (X, Y))],
+    "logcumsumexp": [(lambda m, x, y: m.logcumsumexp(x * 10 + y, 1), (X, Y)),  # in float32 torch's gradient is rough
+                     (lambda m, x: m.logcumsumexp(x * 90, 0), (X,)), (lambda m, x: m.logcumsumexp(x, 0), (EMPTY,))],
+    "split_copy": [(lambda m, x: m.split_copy(x, 2, 1), (X,))],
     "fill_": [(lambda m, x: m.fill_(x.clone(), 2), (X,))],
     "scalar_tensor": [(lambda m: m.scalar_tensor(3), ()), (lambda m: m.scalar_tensor(3, dtype=m.int64), ())],
 }

@@ -181,6 +181,8 @@ def torch_function(name: str) -> Callable[..., Any] | None:
         return CALLS[name]
     if name.startswith("linalg_"):
         return getattr(torch.linalg, name.removeprefix("linalg_"))  # type: ignore[no-any-return]
+    if name.startswith("special_"):
+        return getattr(torch.special, name.removeprefix("special_"))  # type: ignore[no-any-return]
     for owner in (F, torch, torch.Tensor, torch.special):
         if hasattr(owner, name):
             return getattr(owner, name)  # type: ignore[no-any-return]
