@@ -68,7 +68,7 @@ cummin = _running(
 # -- one element of the sorted ones ---------------------------------------------------------------
 
 
-@function(method=True)
+@function(method=True, exact_out=True)
 def kthvalue(self: Any, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """(values, indices): the k-th smallest element along `dim`, k counting from 1."""
     size = self.shape[dim] if self.shape else 1
