@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 from pappus.frontend import ops
@@ -46,6 +47,7 @@ __all__ = [
     "prelu", "relu", "relu6", "rms_norm", "scaled_dot_product_attention", "selu", "sigmoid", "silu",
     "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink", "threshold",
 ]  # fmt: skip
+__all__ += ["celu_", "elu_", "hardtanh_", "leaky_relu_", "relu_", "rrelu_", "selu_", "threshold_"]
 __all__ += functional_attention.__all__
 __all__ += functional_embedding.__all__
 __all__ += functional_image.__all__
@@ -172,6 +174,29 @@ def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x moved towards 0 by lambd, 0 where |x| <= lambd."""
     return ops.softshrink(input, lambd)  # type: ignore[no-any-return]
+
+
+def _in_place(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The function whose result takes the place of its input."""
+
+    @wraps(function)
+    def run(input: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        # Of a copy: the gradient needs the numbers that are overwritten here.
+        return input.copy_(function(input.clone(), *args, **kwargs))  # type: ignore[no-any-return]
+
+    run.__name__ = run.__qualname__ = f"{function.__name__}_"
+    run.__doc__ = f"`{function.__name__}` in place."
+    return run
+
+
+celu_ = _in_place(celu)
+elu_ = _in_place(elu)
+hardtanh_ = _in_place(hardtanh)
+leaky_relu_ = _in_place(leaky_relu)
+relu_ = _in_place(relu)
+rrelu_ = _in_place(functional_random.rrelu)
+selu_ = _in_place(selu)
+threshold_ = _in_place(threshold)
 
 
 def sigmoid(input: Tensor) -> Tensor:

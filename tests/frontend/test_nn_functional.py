@@ -64,6 +64,17 @@ def test_extreme_values_do_not_overflow(name):
         compare(lambda f, x: getattr(f, name)(x, **options), np.array([-1000.0, -30.0, 0.0, 30.0, 1000.0]))
 
 
+@pytest.mark.parametrize(
+    "name, args", [("relu_", ()), ("leaky_relu_", (0.2,)), ("elu_", (0.7,)), ("celu_", (1.3,)), ("selu_", ()),
+                   ("threshold_", (0.1, 20.0)), ("hardtanh_", (-0.5, 0.7)), ("rrelu_", (0.3, 0.3))]
+)  # fmt: skip
+def test_activations_in_place(name, args):
+    # torch computes celu with a constant of float32
+    compare(lambda f, x: getattr(f, name)(x * 1, *args), normal(3, 4), tolerance=1e-6)
+    x = pp.tensor(normal(3, 4))
+    assert getattr(F, name)(x, *args) is x and getattr(F, name).__name__ == name
+
+
 @pytest.mark.parametrize("p, dim", [(2.0, 1), (1.0, 0), (3.0, -1)])
 def test_normalize(p, dim):
     compare(lambda f, x: f.normalize(x, p, dim), normal(3, 4))
