@@ -1,21 +1,29 @@
 # Everything a checkout needs; each target sets up what it uses, in .venv and build/.
 #
-#   make demo         train on handwritten digits, export, run in C, compare
-#   make test         the whole suite: Python, C, fuzzing in short form; ends with pytest's summary
-#   make test-quick   the same without what is marked slow (below 3 minutes)
-#   make lint         ruff, mypy, generated files
-#   make cross        C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
-#   make fuzz-quick   mutants of programs under sanitizers and of .pt checkpoints; FUZZ=200000 make fuzz for more
-#   make bench-compile what pp.compile gains at batch 1: eager, compiled, PyTorch's eager
-#   make bench-native   the runtime's kernels behind eager operators beside numpy's; writes docs/native-kernels.md
-#   make bench-eager   us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
-#   make figures      measure everything the documents speak of and write docs/figures.md
-#   make size         bytes of the C core on x86-64 and Thumb-2
-#   make oracles      PyTorch into .venv: tests compare with it where it is installed
-#   make scripts      scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
-#   make conformance-torch   replay PyTorch's own operator tests on pappus; ARGS="--users 2 --dtype float64"
-#   make conformance-modules   the same of its layers; ARGS="--users 3"
-#   make conformance-doc     the same as a table, written to docs/conformance.md
+#   make demo                train on handwritten digits, export, run in C, compare
+#   make build               the package, editable, in .venv
+#
+#   make test                the whole suite: Python, C, fuzzing in short form; ends with pytest's summary
+#   make test-quick          the same without what is marked slow (below 3 minutes)
+#   make ctest               the tests in C only
+#   make lint                ruff, mypy, generated files
+#   make cross               C tests on AArch64 (qemu), build and run for Cortex-M4; needs the packages it names
+#   make fuzz-quick          mutants of programs under sanitizers and of .pt checkpoints; FUZZ=200000 make fuzz for more
+#   make size                bytes of the C core on x86-64 and Thumb-2
+#
+#   make oracles             PyTorch into .venv: tests compare with it where it is installed
+#   make conformance-torch   replay PyTorch's own operator tests and its optimizers' on pappus; ARGS="--users 2 --dtype float64"
+#   make conformance-modules the same of its layers; ARGS="--users 3"
+#   make conformance-doc     the operators' as a table, written to docs/conformance.md
+#   make scripts             scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
+#
+#   make bench-eager         us per eager operator beside PyTorch, where installed; writes docs/eager-speed.md
+#   make bench-native        the runtime's kernels behind eager operators beside numpy's; writes docs/native-kernels.md
+#   make bench-compile       what pp.compile gains at batch 1: eager, compiled, PyTorch's eager
+#   make figures             measure everything the documents speak of and write docs/figures.md
+#
+#   make schema              write the Python and C sides of runtime_c/schema/program.fbs again
+#   make clean               remove .venv, build, .make and out
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +35,8 @@ export PATH := $(BIN):$(PATH)
 
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
-.PHONY: demo test test-quick lint cross fuzz-quick fuzz size oracles conformance-torch conformance-doc conformance-modules build build-c ctest schema figures bench-compile bench-eager bench-native clean help
+.PHONY: help demo build build-c test test-quick ctest lint cross fuzz-quick fuzz size oracles conformance-torch \
+	conformance-modules conformance-doc scripts bench-eager bench-native bench-compile figures schema clean
 .DEFAULT_GOAL := help
 
 help:
