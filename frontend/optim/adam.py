@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend import ops
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_betas, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, numbers, put, zeros
 from pappus.frontend.tensor import Tensor
 
 
@@ -59,35 +59,16 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
         _check_tensors(lr, betas, foreach, capturable)
-        check_betas(betas)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "betas": tuple(betas), "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
-                "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-                "fused": fused, "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals()))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
-        if "exp_avg" not in state:
-            state["exp_avg"] = ops.zeros_like(param)
-            state["exp_avg_sq"] = ops.zeros_like(param)
-            if group["amsgrad"]:
-                state["max_exp_avg_sq"] = ops.zeros_like(param)
-        mean, square = state["exp_avg"], state["exp_avg_sq"]
-        top = state.get("max_exp_avg_sq") if group["amsgrad"] else None
-        beta1, beta2 = group["betas"]
+        mean, square = zeros(state, param, "exp_avg", "exp_avg_sq")
+        (top,) = zeros(state, param, "max_exp_avg_sq") if group["amsgrad"] else (None,)
         put(
             ops.adam_step, (param, param.grad, mean, square, top, state["step"]), (param, mean, square, top),
-            lr=number(group["lr"]), beta1=number(beta1), beta2=number(beta2), eps=number(group["eps"]),
-            weight_decay=number(group["weight_decay"]), decoupled=group["decoupled_weight_decay"],
-            maximize=group["maximize"],
+            decoupled=group["decoupled_weight_decay"], **numbers(group, "lr", "betas", "eps", "weight_decay"),
         )  # fmt: skip
 
 

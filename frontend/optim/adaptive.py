@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend import ops
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, numbers, put, zeros
 from pappus.frontend.tensor import Tensor
 
 
@@ -39,19 +39,7 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_lr(lr)
-        check_range("lr_decay", lr_decay)
-        check_range("weight_decay", weight_decay)
-        check_range("initial_accumulator_value", initial_accumulator_value)
-        check_range("epsilon", eps)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "lr_decay": lr_decay, "eps": eps, "weight_decay": weight_decay,
-                "initial_accumulator_value": initial_accumulator_value, "foreach": foreach, "maximize": maximize,
-                "differentiable": differentiable, "fused": fused,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals(), "lr_decay", "initial_accumulator_value"))
         # As in PyTorch the state exists before the first step.
         for group in self.param_groups:
             for param in group["params"]:
@@ -73,8 +61,7 @@ class Adagrad(Optimizer):
         state = self._counted(param)
         put(
             ops.adagrad_step, (param, param.grad, state["sum"], state["step"]), (param, state["sum"]),
-            lr=number(group["lr"]), lr_decay=number(group["lr_decay"]), eps=number(group["eps"]),
-            weight_decay=number(group["weight_decay"]), maximize=group["maximize"],
+            **numbers(group, "lr", "lr_decay", "eps", "weight_decay"),
         )  # fmt: skip
 
 
@@ -109,34 +96,16 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
-        check_range("momentum", momentum)
-        check_range("weight_decay", weight_decay)
-        check_range("alpha", alpha)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "momentum": momentum, "alpha": alpha, "eps": eps, "centered": centered,
-                "weight_decay": weight_decay, "capturable": capturable, "foreach": foreach, "maximize": maximize,
-                "differentiable": differentiable,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals(), "momentum", "alpha"))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
-        if "square_avg" not in state:
-            names = ["square_avg", *["momentum_buffer"] * bool(group["momentum"]), *["grad_avg"] * group["centered"]]
-            for name in names:
-                state[name] = ops.zeros_like(param)
-        square = state["square_avg"]
-        buffer = state["momentum_buffer"] if group["momentum"] else None
-        mean = state["grad_avg"] if group["centered"] else None
+        (square,) = zeros(state, param, "square_avg")
+        (buffer,) = zeros(state, param, "momentum_buffer") if group["momentum"] else (None,)
+        (mean,) = zeros(state, param, "grad_avg") if group["centered"] else (None,)
         put(
             ops.rmsprop_step, (param, param.grad, square, mean, buffer), (param, square, mean, buffer),
-            lr=number(group["lr"]), alpha=number(group["alpha"]), eps=number(group["eps"]),
-            weight_decay=number(group["weight_decay"]), momentum=number(group["momentum"]),
-            maximize=group["maximize"],
+            **numbers(group, "lr", "alpha", "eps", "weight_decay", "momentum"),
         )  # fmt: skip
 
 
@@ -169,26 +138,15 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("rho", rho, to=1.0)
-        check_range("epsilon", eps)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-                "capturable": capturable, "foreach": foreach, "differentiable": differentiable,
-            },
-        )  # fmt: skip
+        options = checked(locals(), "rho")
+        if not rho <= 1.0:
+            raise ValueError(f"Invalid rho value: {rho} (must be at least 0 and at most 1.0)")
+        super().__init__(params, options)
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
-        if "square_avg" not in state:
-            state["square_avg"] = ops.zeros_like(param)
-            state["acc_delta"] = ops.zeros_like(param)
-        square, delta = state["square_avg"], state["acc_delta"]
+        square, delta = zeros(state, param, "square_avg", "acc_delta")
         put(
-            ops.adadelta_step, (param, param.grad, square, delta), (param, square, delta), lr=number(group["lr"]),
-            rho=number(group["rho"]), eps=number(group["eps"]), weight_decay=number(group["weight_decay"]),
-            maximize=group["maximize"],
+            ops.adadelta_step, (param, param.grad, square, delta), (param, square, delta),
+            **numbers(group, "lr", "rho", "eps", "weight_decay"),
         )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.inplace import assign
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, number, put, zeros
 from pappus.frontend.tensor import Tensor
 
 
@@ -38,15 +38,7 @@ class ASGD(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "lambd": lambd, "alpha": alpha, "t0": t0, "weight_decay": weight_decay, "foreach": foreach,
-                "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals()))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
@@ -54,8 +46,8 @@ class ASGD(Optimizer):
         if "ax" not in state:
             state["eta"] = ops.zeros(()) + lr
             state["mu"] = ops.ones(())
-            state["ax"] = ops.zeros_like(param)
-        step, eta, mu, average = (state[name] for name in ("step", "eta", "mu", "ax"))
+        (average,) = zeros(state, param, "ax")
+        step, eta, mu = state["step"], state["eta"], state["mu"]
         put(
             ops.asgd_step, (param, param.grad, average, eta, mu), (param, average), lambd=lambd,
             weight_decay=number(group["weight_decay"]), maximize=group["maximize"],

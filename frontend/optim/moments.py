@@ -8,23 +8,10 @@ from typing import Any
 from pappus.frontend import ops
 from pappus.frontend.autograd import no_grad
 from pappus.frontend.inplace import assign
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_betas, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, number, numbers, put, zeros
 from pappus.frontend.tensor import Tensor
 
-
-def _moments(state: dict[str, Any], param: Tensor, second: str) -> tuple[Tensor, Tensor]:
-    if "exp_avg" not in state:
-        state["exp_avg"] = ops.zeros_like(param)
-        state[second] = ops.zeros_like(param)
-    return state["exp_avg"], state[second]
-
-
-def _common(group: Group) -> dict[str, Any]:
-    beta1, beta2 = group["betas"]
-    return {
-        "lr": number(group["lr"]), "beta1": number(beta1), "beta2": number(beta2), "eps": number(group["eps"]),
-        "weight_decay": number(group["weight_decay"]), "maximize": group["maximize"],
-    }  # fmt: skip
+_USUAL = ("lr", "betas", "eps", "weight_decay")
 
 
 class Adamax(Optimizer):
@@ -56,21 +43,13 @@ class Adamax(Optimizer):
         differentiable: bool = False,
         capturable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "betas": check_betas(betas), "eps": eps, "weight_decay": weight_decay, "foreach": foreach,
-                "maximize": maximize, "differentiable": differentiable, "capturable": capturable,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals()))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
-        mean, top = _moments(state, param, "exp_inf")
-        put(ops.adamax_step, (param, param.grad, mean, top, state["step"]), (param, mean, top), **_common(group))
+        mean, top = zeros(state, param, "exp_avg", "exp_inf")
+        operands = (param, param.grad, mean, top, state["step"])
+        put(ops.adamax_step, operands, (param, mean, top), **numbers(group, *_USUAL))
 
 
 class NAdam(Optimizer):
@@ -105,31 +84,20 @@ class NAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
-        check_range("weight_decay", weight_decay)
-        check_range("momentum_decay", momentum_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "betas": check_betas(betas), "eps": eps, "weight_decay": weight_decay,
-                "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay,
-                "maximize": maximize, "foreach": foreach, "capturable": capturable, "differentiable": differentiable,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals(), "momentum_decay"))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
         if "mu_product" not in state:
             state["mu_product"] = ops.ones(())
-        mean, square = _moments(state, param, "exp_avg_sq")
+        mean, square = zeros(state, param, "exp_avg", "exp_avg_sq")
         step, product, decay = state["step"], state["mu_product"], number(group["momentum_decay"])
         with no_grad():
             momentum = (1 - (step.double() * (decay * _LOG_096)).exp() * 0.5) * number(group["betas"][0])
             assign(product, product * momentum.to(product.dtype))
         put(
             ops.nadam_step, (param, param.grad, mean, square, product, step), (param, mean, square),
-            momentum_decay=decay, decoupled=group["decoupled_weight_decay"], **_common(group),
+            momentum_decay=decay, decoupled=group["decoupled_weight_decay"], **numbers(group, *_USUAL),
         )  # fmt: skip
 
 
@@ -168,24 +136,14 @@ class RAdam(Optimizer):
         capturable: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr, "betas": check_betas(betas), "eps": eps, "weight_decay": weight_decay, "maximize": maximize,
-                "foreach": foreach, "capturable": capturable, "decoupled_weight_decay": decoupled_weight_decay,
-                "differentiable": differentiable,
-            },
-        )  # fmt: skip
+        super().__init__(params, checked(locals()))
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
-        mean, square = _moments(state, param, "exp_avg_sq")
+        mean, square = zeros(state, param, "exp_avg", "exp_avg_sq")
         put(
             ops.radam_step, (param, param.grad, mean, square, state["step"]), (param, mean, square),
-            decoupled=group["decoupled_weight_decay"], **_common(group),
+            decoupled=group["decoupled_weight_decay"], **numbers(group, *_USUAL),
         )  # fmt: skip
 
 
@@ -212,9 +170,7 @@ class SparseAdam(Optimizer):
         eps: float = 1e-8,
         maximize: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("epsilon", eps)
-        super().__init__(params, {"lr": lr, "betas": check_betas(betas), "eps": eps, "maximize": maximize})
+        super().__init__(params, checked(locals()))
         for group in self.param_groups:
             found = [at for at, param in enumerate(group["params"]) if param.is_complex()]
             if found:
@@ -225,10 +181,10 @@ class SparseAdam(Optimizer):
     def _update(self, param: Tensor, group: Group) -> None:
         grad: Any = param.grad
         state = self._counted(param)
-        mean, square = _moments(state, param, "exp_avg_sq")
+        mean, square = zeros(state, param, "exp_avg", "exp_avg_sq")
         rows = (grad != 0).reshape(grad.shape[0], -1).any(1).nonzero().reshape(-1) if grad.ndim else None
         parts = [t if rows is None else t[rows] for t in (param, grad, mean, square)]
-        options = _common({**group, "weight_decay": 0})
+        options = numbers(group, "lr", "betas", "eps")
         # PyTorch adds eps here before the bias is corrected.
         options["eps"] /= math.sqrt(1 - options["beta2"] ** float(state["step"]))
         new = ops.adam_step(*parts, None, state["step"], **options)

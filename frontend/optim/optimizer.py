@@ -355,6 +355,25 @@ def number(value: Any) -> float:
     return value if type(value) is float else float(value)
 
 
+def numbers(group: Group, *names: str) -> dict[str, Any]:
+    """What operators of updates are told of a group: these options as floats, "betas" as two, and `maximize`."""
+    found: dict[str, Any] = {"maximize": group["maximize"]}
+    for name in names:
+        if name == "betas":
+            found["beta1"], found["beta2"] = map(number, group["betas"])
+        else:
+            found[name] = number(group[name])
+    return found
+
+
+def zeros(state: dict[str, Any], param: Tensor, *names: str) -> tuple[Tensor, ...]:
+    """Tensors of a parameter's state that are like it, zero at first."""
+    for name in names:
+        if name not in state:
+            state[name] = ops.zeros_like(param)
+    return tuple(state[name] for name in names)
+
+
 def check_lr(lr: Any, name: str = "Invalid learning rate: ") -> None:
     """Refuse a rate that is negative, or a tensor of several."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
@@ -363,18 +382,20 @@ def check_lr(lr: Any, name: str = "Invalid learning rate: ") -> None:
         raise ValueError(f"{name}{lr} (must be at least 0)")
 
 
-def check_range(name: str, value: Any, below: float | None = None, to: float | None = None) -> None:
-    """Refuse an option below 0, at or above `below`, or above `to`."""
-    if not value >= 0.0 or (below is not None and not value < below) or (to is not None and not value <= to):
-        end = f" and below {below}" if below is not None else f" and at most {to}" if to is not None else ""
-        raise ValueError(f"Invalid {name} value: {value} (must be at least 0{end})")
+def checked(given: dict[str, Any], *others: str) -> dict[str, Any]:
+    """The options among the `locals()` of an optimizer's `__init__`, whose parameters are the only names it has yet.
 
-
-def check_betas(betas: Any) -> tuple[Any, Any]:
-    """Refuse betas outside [0, 1)."""
-    for index in (0, 1):
-        if not 0.0 <= float(betas[index]) < 1.0:
-            raise ValueError(
-                f"Invalid beta parameter at index {index}: {betas[index]} (must be at least 0 and below 1)"
-            )
-    return tuple(betas)
+    Refuses what no optimizer takes: negative lr, eps, weight_decay and `others`, betas outside [0, 1).
+    """
+    options = {name: value for name, value in given.items() if name not in ("self", "__class__", "params")}
+    check_lr(options["lr"])
+    for name in ("eps", "weight_decay", *others):
+        if name in options and not options[name] >= 0.0:
+            label = "epsilon" if name == "eps" else name
+            raise ValueError(f"Invalid {label} value: {options[name]} (must be at least 0)")
+    if "betas" in options:
+        options["betas"] = tuple(options["betas"])
+        for index, beta in enumerate(options["betas"]):
+            if not 0.0 <= float(beta) < 1.0:
+                raise ValueError(f"Invalid beta parameter at index {index}: {beta} (must be at least 0 and below 1)")
+    return options

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pappus.frontend import ops
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, numbers, put
 from pappus.frontend.tensor import Tensor
 
 
@@ -40,30 +40,19 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        check_lr(lr)
-        check_range("momentum", momentum)
-        check_range("weight_decay", weight_decay)
+        options = checked(locals(), "momentum")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(
-            params,
-            {
-                "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay,
-                "nesterov": nesterov, "maximize": maximize, "foreach": foreach, "differentiable": differentiable,
-                "fused": fused,
-            },
-        )  # fmt: skip
+        super().__init__(params, options)
 
     def _update(self, param: Tensor, group: Group) -> None:
-        momentum = number(group["momentum"])
         buffer, target = None, None
-        if momentum:
+        if group["momentum"]:
             state: dict[str, Any] = self.state[param]
             buffer = target = state.get("momentum_buffer")
             if target is None:
                 target = state["momentum_buffer"] = ops.zeros_like(param)
         put(
-            ops.sgd_step, (param, param.grad, buffer), (param, target), lr=number(group["lr"]), momentum=momentum,
-            dampening=number(group["dampening"]), weight_decay=number(group["weight_decay"]),
-            nesterov=group["nesterov"], maximize=group["maximize"],
+            ops.sgd_step, (param, param.grad, buffer), (param, target), nesterov=group["nesterov"],
+            **numbers(group, "lr", "momentum", "dampening", "weight_decay"),
         )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pappus.frontend import ops
-from pappus.frontend.optim.optimizer import Group, Optimizer, Params, check_betas, check_lr, check_range, number, put
+from pappus.frontend.optim.optimizer import Group, Optimizer, Params, checked, number, numbers, put, zeros
 from pappus.frontend.tensor import Tensor
 
 
@@ -35,16 +35,10 @@ class Rprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        check_lr(lr)
+        options = checked(locals())
         if not 0.0 < etas[0] < 1.0 < etas[1]:
             raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]} (must be in (0, 1) and above 1)")
-        super().__init__(
-            params,
-            {
-                "lr": lr, "etas": etas, "step_sizes": step_sizes, "foreach": foreach, "maximize": maximize,
-                "differentiable": differentiable, "capturable": capturable,
-            },
-        )  # fmt: skip
+        super().__init__(params, options)
 
     def _update(self, param: Tensor, group: Group) -> None:
         state = self._counted(param)
@@ -86,19 +80,8 @@ class Lion(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        check_lr(lr)
-        check_range("weight_decay", weight_decay)
-        super().__init__(
-            params, {"lr": lr, "betas": check_betas(betas), "weight_decay": weight_decay, "maximize": maximize}
-        )
+        super().__init__(params, checked(locals()))
 
     def _update(self, param: Tensor, group: Group) -> None:
-        state = self.state[param]
-        if "exp_avg" not in state:
-            state["exp_avg"] = ops.zeros_like(param)
-        beta1, beta2 = group["betas"]
-        put(
-            ops.lion_step, (param, param.grad, state["exp_avg"]), (param, state["exp_avg"]), lr=number(group["lr"]),
-            beta1=number(beta1), beta2=number(beta2), weight_decay=number(group["weight_decay"]),
-            maximize=group["maximize"],
-        )  # fmt: skip
+        (mean,) = zeros(self.state[param], param, "exp_avg")
+        put(ops.lion_step, (param, param.grad, mean), (param, mean), **numbers(group, "lr", "betas", "weight_decay"))
