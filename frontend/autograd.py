@@ -407,7 +407,8 @@ def node_gradients(node: Node, slots: dict[int, Tensor], create_graph: bool) -> 
     if not anomaly and node.hooks is None:
         return _gradients(node, slots, create_graph)
     hooks = node.hooks or {}
-    count = max([*slots, len(node.metas) - 1]) + 1
+    several = type(node) is not Node or node.op.multi
+    count = max([*slots, len(node.metas) - 1 if several else 0]) + 1
     given = tuple([slots.get(i) for i in range(count)])
     for hook in list(hooks.get(PRE_HOOKS, ())):
         changed = hook(given)

@@ -62,6 +62,21 @@ def weak(tensor: Any, value: Any) -> Any:
     return found
 
 
+GHOSTS: dict[bool, dict[Any, dict[Any, Ghost]]] = {True: {}, False: {}}
+"""By whether a gradient is wanted, numpy dtype and shape: what stands on the tape for operands whose numbers no
+gradient needs. Nothing changes one, so that all nodes share them."""
+
+
+def ghost(tensor: Tensor) -> Ghost:
+    """What stands for `tensor` on the tape, from now on kept."""
+    array, wants = tensor._data, tensor._requires_grad
+    table = GHOSTS[wants].setdefault(array.dtype, {})
+    if len(table) > 4096:
+        table.clear()
+    found = table[array.shape] = Ghost(array.shape, array.dtype, wants)
+    return found
+
+
 # -- pieces of source -----------------------------------------------------------------------------
 
 MAKE = """\
@@ -78,7 +93,6 @@ NODE = """\
 {pad}    _node.op, _node.attrs, _node.args = op_{op}, {attrs}, ({args})
 {pad}    _node.edges, _node.versions = ({edges}), ({versions})
 {pad}    _node.outs = _node.hooks = _node.freed = None
-{pad}    _node.out_storages = _node.out_versions = _node.metas = ()
 {pad}    _node.seq = next(sequence)
 {pad}    _frame = getframe(1)
 {pad}    _code = _frame.f_code
@@ -93,8 +107,10 @@ OUTS = """\
 """
 
 GHOST = """\
-{pad}    _ghost{at} = new(Ghost)
-{pad}    _ghost{at}.shape, _ghost{at}.type, _ghost{at}.requires_grad = {data}.shape, {data}.dtype, {name}._requires_grad
+{pad}    try:
+{pad}        _ghost{at} = GHOSTS[{wants}][{kind}][_x{at}.shape]
+{pad}    except KeyError:
+{pad}        _ghost{at} = ghost({name})
 """
 
 UFUNC = """\
@@ -103,6 +119,13 @@ UFUNC = """\
             {take}
             _kind = _x0.dtype
             if (_kind is float32 or _kind is float64){same}:
+{run}                if _found is not None:
+                    if type(_found) is not ndarray:
+                        _found = asarray(_found)
+{make}{record}                    return _out
+"""
+
+RUN = """\
                 _token = silence(SILENT)
                 try:
                     _found = ufunc_{op}({arrays})
@@ -110,10 +133,13 @@ UFUNC = """\
                     _found = None
                 finally:
                     unsilence(_token)
-                if _found is not None:
-                    if type(_found) is not ndarray:
-                        _found = asarray(_found)
-{make}{record}                    return _out
+"""
+
+RUN_QUIET = """\
+                try:
+                    _found = ufunc_{op}({arrays})
+                except Exception:
+                    _found = None
 """
 
 NUMBER = """\
@@ -178,12 +204,12 @@ COMPOSE = """\
 
 
 SCOPE: dict[str, Any] = {
-    "DType": dtypes.DType, "Ghost": Ghost, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
+    "DType": dtypes.DType, "GHOSTS": GHOSTS, "NONE": {}, "NUMBERS": NUMBERS, "Node": Node, "PappusError": PappusError,
     "REQUIRED": REQUIRED, "SILENT": dispatch.SILENT, "Storage": Storage, "Tensor": Tensor, "asarray": np.asarray,
     "call": dispatch.call, "check": dispatch.check, "caller": caller, "entered": entered, "explain": dispatch.explain,
     "inferring": inferring,
     "float32": dtypes.float32.numpy, "float64": dtypes.float64.numpy, "getframe": sys._getframe,
-    "history_of": history_of,
+    "ghost": ghost, "history_of": history_of,
     "kinds": dispatch.KINDS, "learn": dispatch.learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
     "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
     "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
@@ -204,7 +230,8 @@ class _Writer:
         self.op, self.name, self.schema = op, op.name, op.schema
         self.tensors = [p.name for p in op.schema.tensors]
         self.args = _tuple(self.tensors)
-        self.attrs = "{" + ", ".join(f"{p.name!r}: {p.name}" for p in op.schema.attrs) + "}"
+        items = ", ".join(f"{p.name!r}: {p.name}" for p in op.schema.attrs)
+        self.attrs = f"{{{items}}}" if items else "NONE"
         self.plain = not any(p.type in ("Tensor?", "Tensor|Scalar?", "Tensor[]") for p in op.schema.tensors)
 
     def record(self, pad: str, checked: bool) -> str:
@@ -228,7 +255,10 @@ class _Writer:
                 args.append(name)
                 versions.append(f"0 if {name}._storage is None else {name}._storage.version")
             else:
-                text += GHOST.format(pad=pad, at=at, data=f"_x{at}", name=name)
+                text += GHOST.format(
+                    pad=pad, at=at, name=name, kind="_kind" if checked else f"_x{at}.dtype",
+                    wants=f"{name}._requires_grad" if len(self.tensors) > 1 else "True",
+                )  # fmt: skip
                 args.append(f"_ghost{at}")
                 versions.append("-1")
             history = f"_past := {name}._node if {name}._base is None else history_of({name})"
@@ -271,7 +301,8 @@ class _Writer:
         return UFUNC.format(
             op=self.name, numbers=indent(self._numbers(known), "    "), tensors=tensors or "True",
             take="; ".join(f"{x} = {n}._data" for x, n in zip(arrays, names, strict=True)),
-            same="".join(f" and _kind is {x}.dtype" for x in arrays[1:]), arrays=", ".join(arrays),
+            same="".join(f" and _kind is {x}.dtype" for x in arrays[1:]),
+            run=(RUN_QUIET if self.op.quiet else RUN).format(op=self.name, arrays=", ".join(arrays)),
             make=MAKE.format(pad=pad), record=self.record(pad, True),
         )  # fmt: skip
 

@@ -62,9 +62,9 @@ class OpDef:
     `view` says that the result shares memory with the first argument, and `write(base, new, **attrs)` is then, in
     operators, what that argument becomes when the result becomes `new`; `check` that the shape rule runs before the
     eager kernel (else only when the kernel fails); `ufunc` is the numpy function that does on float32 and float64 what
-    the kernel does; `differentiable` is False where a gradient makes no sense; `onnx`,
-    `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what they decompose into;
-    `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the kernel
+    the kernel does, and `quiet` that it never warns, whatever the numbers; `differentiable` is False where a gradient
+    makes no sense; `onnx`, `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what
+    they decompose into; `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the kernel
     takes `out=`, arrays to write to; "wide": floating-point operands are float32 or float64).
     """
 
@@ -75,6 +75,7 @@ class OpDef:
         self.shape_rule: Callable[..., Any] | None = hooks.pop("shape", None)
         self.eager: Callable[..., Any] | None = hooks.pop("eager", None)
         self.ufunc: Any = hooks.pop("ufunc", None)
+        self.quiet: bool = hooks.pop("quiet", False)
         self.vjp: Callable[..., Any] | None = hooks.pop("vjp", None)
         self.decompose: Callable[..., Any] | None = hooks.pop("decompose", None)
         self.samples: Callable[[], Iterable[Sample]] | None = hooks.pop("samples", None)

@@ -173,6 +173,7 @@ class Node:
     `args` are the operands as given (tensors, ghosts, None, or lists of them), `edges` one `(Node or leaf, index)` or
     None per tensor of the flattened operands, `versions` the storage versions at the time. `outs` are the arrays of the
     results (None if the gradient does not need them), never the tensors, so that the tape holds no reference cycle.
+    Fronts leave what else is about results unset: `out_storages` and `out_versions` without `outs`, `metas` of one.
     """
 
     __slots__ = (

@@ -108,8 +108,8 @@ relu_backward: Callable[..., Any] = operator(
     samples=lambda: [Sample((floats(2, 3), floats(2, 3, low=-1.0, seed=5)))],
 )
 relu = operator(
-    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, check=False,
-    tags=TAGS,
+    "relu(Tensor self) -> Tensor", "max(x, 0).", shape=same, eager=_relu_kernel, ufunc=_relu_floats, quiet=True,
+    check=False, tags=TAGS,
     vjp=lambda g, out, _x: (relu_backward(g, out),), decompose=lambda x: _clamp(x, 0),
     samples=lambda: [Sample((floats(2, 3),)), Sample((floats(),))],
 )  # fmt: skip

@@ -101,7 +101,7 @@ def _neg_kernel(x: Any) -> Any:
 
 neg = _unary(
     "neg", _neg_kernel, lambda g, _out, _x: -g, "The elements with the opposite sign.", shape=_no_bool("neg", "~x"),
-    ufunc=np.negative, complex="own",
+    ufunc=np.negative, quiet=True, complex="own",
 )  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def _abs_vjp(g: Any, _out: Any, x: Any) -> Any:
 
 abs = _unary(
     "abs", np.absolute, _abs_vjp, "Absolute values; of complex numbers, which give real ones, their distance from 0.",
-    0.5, 2.0, shape=lambda x: Spec(tuple(x.shape), x.dtype.to_real()), complex="own", ufunc=np.absolute,
+    0.5, 2.0, shape=lambda x: Spec(tuple(x.shape), x.dtype.to_real()), complex="own", ufunc=np.absolute, quiet=True,
 )  # fmt: skip
 
 
@@ -401,11 +401,11 @@ def _extremum_vjp(before: Callable[..., Any]) -> Callable[..., Any]:
 
 maximum = _binary(
     "maximum", np.maximum, _extremum_vjp(lambda a, b: lt(b, a)), "The larger of a and b; nan if either is.",
-    operands=TENSORS,
+    operands=TENSORS, quiet=True,
 )  # fmt: skip
 minimum = _binary(
     "minimum", np.minimum, _extremum_vjp(lambda a, b: lt(a, b)), "The smaller of a and b; nan if either is.",
-    operands=TENSORS,
+    operands=TENSORS, quiet=True,
 )  # fmt: skip
 
 
@@ -431,7 +431,7 @@ def _compare(
         doc,
         check=False,
         differentiable=False,
-        ufunc=ufunc,
+        ufunc=ufunc, quiet=not name.startswith("logical"),
         tags=("pointwise",),
         samples=lambda: [Sample((ints(2, 3, high=3), ints(3, high=3, seed=5))), Sample((floats(3), second))],
         **hooks,

@@ -32,6 +32,27 @@ def operands(count: int, dtype: Any, *shapes: tuple[int, ...]) -> list[Tensor]:
     return [pp.from_numpy(np.asarray(a, dtype)) for a in arrays]
 
 
+@pytest.mark.parametrize("op", [op for op in OPERATORS if op.quiet], ids=lambda op: op.name)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_quiet_operators_never_warn(op: Any, dtype: str) -> None:
+    odd = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, 1e-40, 3e38, 5e-324] * 9, dtype)
+    odd[0] = np.frombuffer(b"\1\0\x80\x7f" if dtype == "float32" else b"\1\0\0\0\0\0\xf0\x7f", dtype)[0]  # signals
+    for x, y in [(odd, odd[::-1]), (odd[::2], odd[1::2][:1]), (odd[:1], odd[:1])]:
+        with np.errstate(all="raise"):
+            op.front(*[pp.from_numpy(a) for a in (x, y)[: len(op.schema.tensors)]])
+            op.ufunc(*(x, y)[: len(op.schema.tensors)])
+
+
+def test_nodes_share_what_stands_for_operands() -> None:
+    a, b = pp.ones(3, requires_grad=True), pp.ones(3)
+    x, y = (a + b).grad_fn, (a + b).grad_fn
+    assert x.args[0] is y.args[0] and x.args[1] is y.args[1] and x.args[0] is not x.args[1]
+    assert [(g.shape, g.dtype, g.requires_grad) for g in x.args] == [((3,), pp.float32, w) for w in (True, False)]
+    assert (a.double() + b.double()).grad_fn.args[0].dtype is pp.float64
+    (a + b).sum().backward(retain_graph=True)
+    assert b.grad is None and a.grad.tolist() == [1, 1, 1]
+
+
 @pytest.mark.parametrize("op", OPERATORS, ids=lambda op: op.name)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shapes", [[(7,)], [()], [(0, 3)], [(4, 1), (3,)], [(2, 3), ()]], ids=str)
