@@ -53,7 +53,18 @@ def _set_up(module: Any, args: Any, kwargs: Any) -> None:
         module.__class__ = module.cls_to_become
 
 
-class LazyLinear(LazyModuleMixin, Linear):
+class _Lazy(LazyModuleMixin):
+    """What the lazy layers of this file share: `size` is the attribute that is 0 until the first input."""
+
+    size: str
+
+    def reset_parameters(self) -> None:
+        """Set the parameters as they are at first, once there are any."""
+        if not self.has_uninitialized_params() and getattr(self, self.size):
+            super().reset_parameters()  # type: ignore[misc]
+
+
+class LazyLinear(_Lazy, Linear):
     """A `Linear` whose in_features is that of its first input.
 
     >>> import pappus as pp
@@ -63,6 +74,7 @@ class LazyLinear(LazyModuleMixin, Linear):
     """
 
     cls_to_become = Linear
+    size = "in_features"
 
     def __init__(self, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None) -> None:
         super().__init__(0, 0, False, device, dtype)
@@ -72,10 +84,6 @@ class LazyLinear(LazyModuleMixin, Linear):
         if bias:
             self.bias = UninitializedParameter(device=device, dtype=dtype)
         self._become_lazy()
-
-    def reset_parameters(self) -> None:
-        if not self.has_uninitialized_params() and self.in_features:
-            super().reset_parameters()
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Take in_features from the input."""
@@ -90,9 +98,10 @@ def _materialize(tensor: Any, shape: tuple[int, ...]) -> None:
         tensor.materialize(shape)
 
 
-class _LazyConv(LazyModuleMixin):
+class _LazyConv(_Lazy):
     """What lazy convolutions share."""
 
+    size = "in_channels"
     spatial: int
 
     def _lazy(self, out_channels: int, groups: int, bias: bool, device: Any, dtype: Any) -> None:
@@ -103,12 +112,6 @@ class _LazyConv(LazyModuleMixin):
         if bias:
             module.bias = UninitializedParameter(device=device, dtype=dtype)
         self._become_lazy()
-
-    def reset_parameters(self) -> None:
-        """Draw the initial weights again, once there are any."""
-        module: Any = self
-        if not self.has_uninitialized_params() and module.in_channels:
-            super().reset_parameters()  # type: ignore[misc]
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Take in_channels from the input."""
@@ -126,7 +129,7 @@ class _LazyConv(LazyModuleMixin):
         first, second = reversed(pair) if module.transposed else pair
         _materialize(module.weight, (first, second // module.groups, *module.kernel_size))
         _materialize(module.bias, (module.out_channels,))
-        super().reset_parameters()  # type: ignore[misc]
+        super().reset_parameters()
 
 
 class _LazyPlain(_LazyConv):
@@ -209,29 +212,30 @@ class LazyConvTranspose3d(_LazyTransposed, ConvTranspose3d):
     cls_to_become = ConvTranspose3d
 
 
-class _LazyNorm(LazyModuleMixin):
+class _LazyNorm(_Lazy):
     """What lazy norms share."""
 
-    def _lazy(self, affine: bool, track: bool, bias: bool, device: Any, dtype: Any) -> None:
+    size = "num_features"
+
+    def __init__(
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
+        device: Any = None, dtype: Any = None, *, bias: bool = True,
+    ) -> None:  # fmt: skip
+        no_device(device)
+        super().__init__(0, eps, momentum, False, False, device, dtype)  # type: ignore[call-arg]
         module: Any = self
         module.affine = affine
-        module.track_running_stats = track
+        module.track_running_stats = track_running_stats
         made = {"device": device, "dtype": dtype}
         if affine:
             module.weight = UninitializedParameter(**made)
             if bias:
                 module.bias = UninitializedParameter(**made)
-        if track:
+        if track_running_stats:
             module.running_mean = UninitializedBuffer(**made)
             module.running_var = UninitializedBuffer(**made)
             module.num_batches_tracked = ops.zeros((), dtype="int64")
         self._become_lazy()
-
-    def reset_parameters(self) -> None:
-        """Weight 1, bias 0, no running statistics, once there are any."""
-        module: Any = self
-        if not self.has_uninitialized_params() and module.num_features:
-            super().reset_parameters()  # type: ignore[misc]
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Take num_features from the input."""
@@ -241,36 +245,16 @@ class _LazyNorm(LazyModuleMixin):
         module.num_features = int(input.shape[0 if single else 1])
         for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
             _materialize(tensor, (module.num_features,))
-        super().reset_parameters()  # type: ignore[misc]
+        super().reset_parameters()
 
 
-class _LazyBatchNorm(_LazyNorm):
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True, track_running_stats: bool = True,
-        device: Any = None, dtype: Any = None, *, bias: bool = True,
-    ) -> None:  # fmt: skip
-        no_device(device)
-        super().__init__(0, eps, momentum, False, False, device, dtype)  # type: ignore[call-arg]
-        self._lazy(affine, track_running_stats, bias, device, dtype)
-
-
-class _LazyInstanceNorm(_LazyNorm):
-    def __init__(
-        self, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, track_running_stats: bool = True,
-        device: Any = None, dtype: Any = None, *, bias: bool = True,
-    ) -> None:  # fmt: skip
-        no_device(device)
-        super().__init__(0, eps, momentum, False, False, device, dtype)  # type: ignore[call-arg]
-        self._lazy(affine, track_running_stats, bias, device, dtype)
-
-
-class LazyBatchNorm1d(_LazyBatchNorm, BatchNorm1d):
+class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
     """A `BatchNorm1d` whose num_features is that of its first input."""
 
     cls_to_become = BatchNorm1d
 
 
-class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
+class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """A `BatchNorm2d` whose num_features is that of its first input.
 
     >>> import pappus as pp
@@ -282,25 +266,25 @@ class LazyBatchNorm2d(_LazyBatchNorm, BatchNorm2d):
     cls_to_become = BatchNorm2d
 
 
-class LazyBatchNorm3d(_LazyBatchNorm, BatchNorm3d):
+class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
     """A `BatchNorm3d` whose num_features is that of its first input."""
 
     cls_to_become = BatchNorm3d
 
 
-class LazyInstanceNorm1d(_LazyInstanceNorm, InstanceNorm1d):
+class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """An `InstanceNorm1d` whose num_features is that of its first input."""
 
     cls_to_become = InstanceNorm1d
 
 
-class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
+class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
     """An `InstanceNorm2d` whose num_features is that of its first input."""
 
     cls_to_become = InstanceNorm2d
 
 
-class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
+class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """An `InstanceNorm3d` whose num_features is that of its first input."""
 
     cls_to_become = InstanceNorm3d

@@ -33,15 +33,10 @@ def _copies(module: Module, count: int) -> ModuleList:
     return ModuleList([copy.deepcopy(module) for _ in range(count)])
 
 
-class TransformerEncoderLayer(Module):
-    """Self-attention and a feed-forward network, each with a residual and a layer norm (before them with `norm_first`).
+class _Layer(Module):
+    """One or two attentions and a feed-forward network, with a norm and a dropout for each of them."""
 
-    Inputs are (L, N, E), or (N, L, E) with `batch_first`; masks as for `MultiheadAttention`.
-
-    >>> import pappus as pp
-    >>> TransformerEncoderLayer(8, 2, 16, batch_first=True)(pp.zeros(3, 5, 8)).shape
-    pappus.Size([3, 5, 8])
-    """
+    _attentions: tuple[str, ...]
 
     def __init__(
         self,
@@ -59,16 +54,41 @@ class TransformerEncoderLayer(Module):
     ) -> None:
         super().__init__()
         made = {"bias": bias, "device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout=dropout, batch_first=batch_first, **made)
+        for name in self._attentions:
+            attention = MultiheadAttention(d_model, nhead, dropout=dropout, batch_first=batch_first, **made)
+            self.register_module(name, attention)
         self.linear1 = Linear(d_model, dim_feedforward, **made)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, **made)
         self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, **made)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, **made)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
+        parts = range(1, len(self._attentions) + 2)
+        for number in parts:
+            self.register_module(f"norm{number}", LayerNorm(d_model, layer_norm_eps, **made))
+        for number in parts:
+            self.register_module(f"dropout{number}", Dropout(dropout))
         self.activation = _activation(activation)
+
+    def _attend(
+        self, attention: Module, drop: Module, x: Tensor, memory: Tensor, mask: Tensor | None, padding: Tensor | None
+    ) -> Tensor:
+        out = attention(x, memory, memory, attn_mask=mask, key_padding_mask=padding, need_weights=False)[0]
+        return drop(out)  # type: ignore[no-any-return]
+
+    def _feed(self, drop: Module, x: Tensor) -> Tensor:
+        return drop(self.linear2(self.dropout(self.activation(self.linear1(x)))))  # type: ignore[no-any-return]
+
+
+class TransformerEncoderLayer(_Layer):
+    """Self-attention and a feed-forward network, each with a residual and a layer norm (before them with `norm_first`).
+
+    Inputs are (L, N, E), or (N, L, E) with `batch_first`; masks as for `MultiheadAttention`.
+
+    >>> import pappus as pp
+    >>> TransformerEncoderLayer(8, 2, 16, batch_first=True)(pp.zeros(3, 5, 8)).shape
+    pappus.Size([3, 5, 8])
+    """
+
+    _attentions = ("self_attn",)
 
     def forward(
         self, src: Tensor, src_mask: Tensor | None = None, src_key_padding_mask: Tensor | None = None,
@@ -76,17 +96,11 @@ class TransformerEncoderLayer(Module):
     ) -> Tensor:  # fmt: skip
         x = src
         if self.norm_first:
-            x = x + self._attend(self.norm1(x), src_mask, src_key_padding_mask)
-            return x + self._feed(self.norm2(x))
-        x = self.norm1(x + self._attend(x, src_mask, src_key_padding_mask))
-        return self.norm2(x + self._feed(x))  # type: ignore[no-any-return]
-
-    def _attend(self, x: Tensor, mask: Tensor | None, padding: Tensor | None) -> Tensor:
-        out = self.self_attn(x, x, x, attn_mask=mask, key_padding_mask=padding, need_weights=False)[0]
-        return self.dropout1(out)  # type: ignore[no-any-return]
-
-    def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout2(self.linear2(self.dropout(self.activation(self.linear1(x)))))  # type: ignore[no-any-return]
+            y = self.norm1(x)
+            x = x + self._attend(self.self_attn, self.dropout1, y, y, src_mask, src_key_padding_mask)
+            return x + self._feed(self.dropout2, self.norm2(x))
+        x = self.norm1(x + self._attend(self.self_attn, self.dropout1, x, x, src_mask, src_key_padding_mask))
+        return self.norm2(x + self._feed(self.dropout2, x))  # type: ignore[no-any-return]
 
 
 class TransformerEncoder(Module):
@@ -114,7 +128,7 @@ class TransformerEncoder(Module):
         return out if self.norm is None else self.norm(out)
 
 
-class TransformerDecoderLayer(Module):
+class TransformerDecoderLayer(_Layer):
     """Self-attention, attention to the encoder's output `memory`, and a feed-forward network, as in the encoder layer.
 
     >>> import pappus as pp
@@ -123,35 +137,7 @@ class TransformerDecoderLayer(Module):
     pappus.Size([3, 5, 8])
     """
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: Activation = F.relu,
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-    ) -> None:
-        super().__init__()
-        made = {"bias": bias, "device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout=dropout, batch_first=batch_first, **made)
-        self.multihead_attn = MultiheadAttention(d_model, nhead, dropout=dropout, batch_first=batch_first, **made)
-        self.linear1 = Linear(d_model, dim_feedforward, **made)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, **made)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, **made)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, **made)
-        self.norm3 = LayerNorm(d_model, layer_norm_eps, **made)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.dropout3 = Dropout(dropout)
-        self.activation = _activation(activation)
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,
@@ -170,21 +156,12 @@ class TransformerDecoderLayer(Module):
             x = x + self._attend(self.self_attn, self.dropout1, y, y, tgt_mask, tgt_key_padding_mask)
             y = self.norm2(x)
             x = x + self._attend(self.multihead_attn, self.dropout2, y, memory, memory_mask, memory_key_padding_mask)
-            return x + self._feed(self.norm3(x))
+            return x + self._feed(self.dropout3, self.norm3(x))
         x = self.norm1(x + self._attend(self.self_attn, self.dropout1, x, x, tgt_mask, tgt_key_padding_mask))
         x = self.norm2(
             x + self._attend(self.multihead_attn, self.dropout2, x, memory, memory_mask, memory_key_padding_mask)
         )
-        return self.norm3(x + self._feed(x))  # type: ignore[no-any-return]
-
-    def _attend(
-        self, attention: Module, drop: Module, x: Tensor, memory: Tensor, mask: Tensor | None, padding: Tensor | None
-    ) -> Tensor:
-        out = attention(x, memory, memory, attn_mask=mask, key_padding_mask=padding, need_weights=False)[0]
-        return drop(out)  # type: ignore[no-any-return]
-
-    def _feed(self, x: Tensor) -> Tensor:
-        return self.dropout3(self.linear2(self.dropout(self.activation(self.linear1(x)))))  # type: ignore[no-any-return]
+        return self.norm3(x + self._feed(self.dropout3, x))  # type: ignore[no-any-return]
 
 
 class TransformerDecoder(Module):
