@@ -17,7 +17,7 @@ from ..symbolic import is_symbolic, sym_eq
 from ..tensor import Tensor
 from ._names import function
 from ._samples import floats
-from ._shapes import numel
+from ._shapes import numel, through_float32
 
 __all__ = ["affine_grid_generator", "grid_sample", "grid_sampler_2d", "grid_sampler_3d"]
 
@@ -106,6 +106,7 @@ def _cubic_weights(t: Any, a: float = -0.75) -> list[Any]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
+@through_float32
 def _decompose(input: Any, grid: Any, *, mode: str, padding_mode: str, align_corners: bool) -> Any:
     sizes = input.shape[2:]
     batch, channels, points = input.shape[0], input.shape[1], grid.shape[1:-1]
