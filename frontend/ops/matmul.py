@@ -15,7 +15,7 @@ from ._samples import floats
 from ._shapes import broadcast, numel, promoted
 from .pointwise import add, mul
 from .reduce import sum
-from .shape import permute, reshape, transpose, unsqueeze, view
+from .shape import permute, reshape, squeeze, transpose, unsqueeze, view
 
 
 def _matmul_shape(a: Any, b: Any) -> Spec:
@@ -64,14 +64,14 @@ def _matmul_vjp(g: Any, _out: Any, a: Any, b: Any) -> Any:
         if rb == 1:
             ga = mul(unsqueeze(g, -1), b)
         elif ra == 1:
-            ga = sum(mul(b, unsqueeze(g, -2)), (-1,))
+            ga = squeeze(matmul(b, unsqueeze(g, -1)), -1)
         else:
             ga = matmul(g, transpose(b, -2, -1))
     if b.requires_grad:
         if ra == 1:
             gb = mul(unsqueeze(a, -1), unsqueeze(g, -2))
         elif rb == 1:
-            gb = sum(mul(a, unsqueeze(g, -1)), (-2,))
+            gb = squeeze(matmul(transpose(a, -2, -1), unsqueeze(g, -1)), -1)
         elif ra > 2 and rb == 2:
             gb = matmul(transpose(_rows(a), 0, 1), _rows(g))
         else:
