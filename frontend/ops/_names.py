@@ -40,7 +40,7 @@ def function(
 
             f = listed(f)
         if "device" in inspect.signature(f).parameters:
-            f = _placed(f)
+            f = placed(f)
         FUNCTIONS[f.__name__] = f
         if method:
             METHODS[f.__name__] = f
@@ -53,7 +53,7 @@ def function(
     return declare
 
 
-def _placed(f: F) -> F:
+def placed(f: F) -> F:
     """`f`, which makes a tensor, with the tensor put on the `device` asked for; `..._like` where the operand is."""
     like = f.__name__.endswith("_like")
 

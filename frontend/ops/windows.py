@@ -12,14 +12,15 @@ from ..tensor import Tensor
 from ._names import function
 
 
-def _positions(name: str, window_length: int, periodic: bool) -> Any:
-    """n / N for n = 0, 1, ...: N is the length of a periodic window, one less than that of a symmetric one."""
+def positions(name: str, window_length: int, periodic: bool) -> Any:
+    """n / N for n = 0, 1, ...; N is the length of a periodic window, one less than that of a symmetric one."""
     if window_length < 0:
         raise ArgumentError(f"{name}: the length must not be negative, got {window_length}")
     return np.arange(window_length) / max(window_length if periodic else window_length - 1, 1)
 
 
-def _window(name: str, values: Any, dtype: Any, requires_grad: bool) -> Any:
+def window(name: str, values: Any, dtype: Any, requires_grad: bool) -> Any:
+    """A tensor of the elements of a window; the only one of a window of length 1 is 1."""
     found: DType = as_dtype(dtype or get_default_dtype())
     if not found.is_floating_point or found.is_storage:
         raise DTypeError(f"{name}: a window has a floating-point type, got {found}")
@@ -30,7 +31,7 @@ def _window(name: str, values: Any, dtype: Any, requires_grad: bool) -> Any:
     return out
 
 
-def _cosines(x: Any, coefficients: tuple[float, ...]) -> Any:
+def cosines(x: Any, coefficients: tuple[float, ...]) -> Any:
     """a0 - a1 cos(2 pi x) + a2 cos(4 pi x) - ..."""
     return sum((-1) ** k * a * np.cos(2 * np.pi * k * x) for k, a in enumerate(coefficients)) + 0 * x
 
@@ -41,8 +42,8 @@ def bartlett_window(
     requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """A triangle: 1 - |2 n / N - 1|. `periodic` windows have N = length, symmetric ones N = length - 1."""
-    x = _positions("bartlett_window", window_length, periodic)
-    return _window("bartlett_window", 1 - np.abs(2 * x - 1), dtype, requires_grad)
+    x = positions("bartlett_window", window_length, periodic)
+    return window("bartlett_window", 1 - np.abs(2 * x - 1), dtype, requires_grad)
 
 
 @function()
@@ -51,8 +52,8 @@ def blackman_window(
     requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """0.42 - 0.5 cos(2 pi n / N) + 0.08 cos(4 pi n / N)."""
-    x = _positions("blackman_window", window_length, periodic)
-    return _window("blackman_window", _cosines(x, (0.42, 0.5, 0.08)), dtype, requires_grad)
+    x = positions("blackman_window", window_length, periodic)
+    return window("blackman_window", cosines(x, (0.42, 0.5, 0.08)), dtype, requires_grad)
 
 
 @function()
@@ -61,8 +62,8 @@ def hamming_window(
     layout: Any = None, device: Any = None, requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """alpha - beta cos(2 pi n / N)."""
-    x = _positions("hamming_window", window_length, periodic)
-    return _window("hamming_window", _cosines(x, (alpha, beta)), dtype, requires_grad)
+    x = positions("hamming_window", window_length, periodic)
+    return window("hamming_window", cosines(x, (alpha, beta)), dtype, requires_grad)
 
 
 @function()
@@ -76,8 +77,8 @@ def hann_window(
     >>> pp.hann_window(4)
     tensor([0.0000, 0.5000, 1.0000, 0.5000])
     """
-    x = _positions("hann_window", window_length, periodic)
-    return _window("hann_window", _cosines(x, (0.5, 0.5)), dtype, requires_grad)
+    x = positions("hann_window", window_length, periodic)
+    return window("hann_window", cosines(x, (0.5, 0.5)), dtype, requires_grad)
 
 
 @function()
@@ -86,6 +87,6 @@ def kaiser_window(
     device: Any = None, requires_grad: bool = False,
 ) -> Any:  # fmt: skip
     """I0(beta sqrt(1 - (2 n / N - 1)^2)) / I0(beta), with I0 the modified Bessel function of order 0."""
-    x = _positions("kaiser_window", window_length, periodic)
+    x = positions("kaiser_window", window_length, periodic)
     values = np.i0(beta * np.sqrt(np.maximum(1 - (2 * x - 1) ** 2, 0))) / np.i0(beta)
-    return _window("kaiser_window", values, dtype, requires_grad)
+    return window("kaiser_window", values, dtype, requires_grad)

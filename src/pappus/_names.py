@@ -10,8 +10,8 @@ import importlib
 from typing import Any
 
 MODULES = (
-    "amp", "autograd", "cli", "cuda", "distributions", "export", "fft", "frontend", "func", "linalg", "nn", "optim",
-    "quantize", "random", "runtime", "serialization", "special", "testing", "torch", "utils",
+    "amp", "autograd", "cli", "cuda", "distributions", "export", "fft", "frontend", "func", "linalg", "masked",
+    "nn", "optim", "quantize", "random", "runtime", "serialization", "signal", "special", "testing", "torch", "utils",
 )  # fmt: skip
 
 # name -> (module, attribute there)
