@@ -2,6 +2,7 @@
 #include "eager_plan.h"
 #include "isa.h"
 #include "simd_math.h"
+#include "spread.h"
 
 /* What one row gets: (g - sum g y) y, or for log-softmax g - exp(y) sum g. */
 static void softmax_row(const float *g, const float *y, float *to, int64_t n, bool log) {
@@ -50,34 +51,16 @@ pp_status PP_NAME(pp_softmax_grad_run_)(const pp_step *s, int64_t first, int64_t
   return PP_OK;
 }
 
-/* sum x - mean and of its square; mean 0 gives those of x. */
-static void moments(const float *x, int64_t n, float mean, float *sum, float *square) {
-  vf m = vf_set(mean), s0 = vf_zero(), s1 = s0, q0 = s0, q1 = s0;
-  int64_t i = 0;
-  for (; i + 2 * PP_W <= n; i += 2 * PP_W) {
-    vf a = vf_load(x + i) - m, b = vf_load(x + i + PP_W) - m;
-    s0 = s0 + a, s1 = s1 + b;
-    q0 = vf_fma(a, a, q0), q1 = vf_fma(b, b, q1);
-  }
-  for (; i < n; i += PP_W) {
-    int64_t lanes = PP_MIN(n - i, PP_W);
-    vf a = vf_select(vi_first(lanes), vf_loadn(x + i, lanes) - m, vf_zero());
-    s0 = s0 + a;
-    q0 = vf_fma(a, a, q0);
-  }
-  *sum = vf_sum(s0 + s1), *square = vf_sum(q0 + q1);
-}
-
 /* One row of NORM_GRAD: with z = (x - mean) r and h = g w, (h - mean(h) - z mean(h z)) r; without mean(h) for RMS. */
 static void norm_row(const pp_step *s, const float *g, const float *x, float *to, float *stats, int64_t n) {
   const float *w = pp_present(&s->args[2]) ? s->args[2].data : NULL;
   bool layer = s->attrs[0] == PP_NORM_LAYER;
   float mean = 0.0f, sum, square, count = (float)n;
   if (layer) {
-    moments(x, n, 0.0f, &sum, &square);
+    spread(x, n, 0.0f, &sum, &square);
     mean = sum / count;
   }
-  moments(x, n, mean, &sum, &square);
+  spread(x, n, mean, &sum, &square);
   float rest = layer ? sum / count : 0.0f, variance = square / count - rest * rest;
   float scale = 1.0f / vf_lane0(vf_sqrt(vf_set((variance < 0.0f ? 0.0f : variance) + (float)s->floats[0])));
   mean += rest;
