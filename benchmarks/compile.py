@@ -10,15 +10,14 @@ with more `--threads` it is the time of the clock. The first call (capture, lowe
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from time import perf_counter, process_time
 from typing import Any
 
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-if any(os.environ.get(name) != "1" for name in THREADS):  # BLAS reads them when it is loaded
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict.fromkeys(THREADS, "1")})
+from timing import least, one_thread
+
+one_thread()  # before numpy is imported
 
 import pappus as pp  # noqa: E402 - after the threads are set
 
@@ -72,22 +71,6 @@ MODELS: tuple[tuple[str, Callable[[Any], Any], tuple[int, ...]], ...] = (
 )
 
 
-def least(runs: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float]) -> dict[str, float]:
-    """Microseconds of each run: the least of `rounds` rounds of about 30 ms in which they take turns."""
-    counts, best = {}, dict.fromkeys(runs, float("inf"))
-    for name, run in runs.items():
-        start = clock()
-        run()
-        counts[name] = max(1, int(0.03 / (clock() - start)))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            start = clock()
-            for _ in range(counts[name]):
-                run()
-            best[name] = min(best[name], (clock() - start) / counts[name])
-    return {name: 1e6 * value for name, value in best.items()}
-
-
 def main() -> int:
     """Print the table; fails if a compiled model does not run compiled or differs from eager."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])  # type: ignore[union-attr]
@@ -115,7 +98,8 @@ def main() -> int:
                         return other(y)
 
                 runs["torch"] = run
-            t = least(runs, args.rounds, process_time if args.threads == 1 else perf_counter)
+            t = least(runs, args.rounds, 0.03, process_time if args.threads == 1 else perf_counter)
+        t = {name: 1e6 * value for name, value in t.items()}
         more = f"{t['torch']:,.0f} | {t['torch'] / t['compiled']:.2f}" if "torch" in t else " | "
         row = f"{t['eager']:,.0f} | {t['compiled']:,.0f} | {t['eager'] / t['compiled']:.2f} | {first:,.0f} | {more}"
         print(f"| {title} | {row} |", flush=True)

@@ -10,17 +10,14 @@ processor time of all rounds, in microseconds, one thread each. Where PyTorch is
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Callable, Iterable
-from itertools import repeat
+from collections.abc import Iterable
 from pathlib import Path
-from time import process_time
 from typing import Any
 
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-if any(os.environ.get(name) != "1" for name in THREADS):  # BLAS reads them when it is loaded
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict.fromkeys(THREADS, "1")})
+from timing import Run, least, one_thread
+
+one_thread()  # before numpy is imported
 
 import numpy as np  # noqa: E402 - after the threads are set
 from eager_cases import FEATURES, KERNELS, OPERATORS, STEPS, TRAINING, Case  # noqa: E402
@@ -32,29 +29,12 @@ try:
 except ImportError:
     torch = None  # type: ignore[assignment]
 
-Run = Callable[[], Any]
 SWEEPS = 4
 
 
-def _spend(run: Run, count: int) -> float:
-    start = process_time()
-    for _ in repeat(None, count):
-        run()
-    return (process_time() - start) / count
-
-
-def timed(runs: dict[str, Run], rounds: int, slice_s: float = 0.001) -> dict[str, float]:
-    """Microseconds per call of each of `runs`: the least of `rounds` rounds, in which they take turns."""
-    best: dict[str, float] = {}
-    counts: dict[str, int] = {}
-    for name, run in runs.items():
-        run()
-        once = max(_spend(run, 3), 1e-8)
-        counts[name] = max(1, int(slice_s / once))
-    for _ in range(rounds):
-        for name, run in runs.items():
-            best[name] = min(best.get(name, float("inf")), _spend(run, counts[name]))
-    return {name: 1e6 * value for name, value in best.items()}
+def timed(runs: dict[str, Run], rounds: int) -> dict[str, float]:
+    """Microseconds per call of each of `runs`."""
+    return {name: 1e6 * value for name, value in least(runs, rounds, 0.001).items()}
 
 
 def _libraries() -> dict[str, Any]:

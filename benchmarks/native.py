@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import repeat
 from pathlib import Path
-from time import process_time
 from typing import Any
 
-THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-if any(os.environ.get(name) != "1" for name in THREADS):  # BLAS reads them when it is loaded
-    os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **dict.fromkeys(THREADS, "1")})
+from timing import Run, least, one_thread
+
+one_thread()  # before numpy is imported
 
 import numpy as np  # noqa: E402 - after the threads are set
 
@@ -151,14 +148,6 @@ def _step(library: Any, make: Callable[..., Any], shape: tuple[int, ...]) -> Cal
     return run
 
 
-def spend(run: Callable[[], Any], count: int) -> float:
-    """Seconds of processor time of a call."""
-    start = process_time()
-    for _ in repeat(None, count):
-        run()
-    return (process_time() - start) / count
-
-
 def _runs(case: Case, library: Any, gradient: bool) -> Callable[[], Any]:
     functional = library.nn.functional
     make = library.tensor if library is not torch else torch.tensor
@@ -173,22 +162,13 @@ def _runs(case: Case, library: Any, gradient: bool) -> Callable[[], Any]:
     return lambda: grad(case.function(functional, *tensors), floats, direction)
 
 
-def measure(make: Callable[[Any], Callable[[], Any]], rounds: int, slice_s: float = 0.02) -> list[float]:
+def measure(make: Callable[[Any], Run], rounds: int) -> list[float]:
     """Milliseconds of what `make` makes of a library: by numpy, by the runtime's kernels and by PyTorch, if there."""
     ours = make(pp)
-    runs = [("numpy", ours), ("native", ours)]
+    runs = {"numpy": ours, "native": ours}
     if torch is not None:
-        runs.append(("torch", make(torch)))
-    best, counts = [float("inf")] * len(runs), []
-    for engine, run in runs:
-        with native.engine(engine):
-            run()
-            counts.append(max(1, int(slice_s / max(spend(run, 1), 1e-7))))
-    for _ in range(rounds):
-        for i, (engine, run) in enumerate(runs):
-            with native.engine(engine):
-                best[i] = min(best[i], spend(run, counts[i]))
-    return [1e3 * b for b in best]
+        runs["torch"] = make(torch)
+    return [1e3 * value for value in least(runs, rounds, 0.02, within=native.engine).values()]
 
 
 def figures(found: list[float]) -> list[str]:
