@@ -28,7 +28,7 @@ import numpy as np
 from . import dispatch, dtypes
 from .dispatch import errors
 from .errors import PappusError
-from .inplace import touch
+from .inplace import show, touch
 from .schema import REQUIRED, Param, converter
 from .source import outside
 from .symbolic import SymbolicArray
@@ -38,7 +38,7 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .opdef import OpDef
 
-__all__ = ["NUMBERS", "bind_inplace", "bind_operator", "make_front", "source"]
+__all__ = ["NUMBERS", "bind_inplace", "bind_method", "bind_operator", "make_front", "source"]
 
 # -- numbers among operands -----------------------------------------------------------------------
 
@@ -151,6 +151,24 @@ NUMBER = """\
             {number} = weak({tensor}, {number})
 """
 
+EAGER_QUIET = """\
+    try:
+        {take}
+{check}        _found = kernel_{op}(np, {arrays})
+    except Exception as _error:
+        explain(_error, op_{op}, {args}, {attrs})
+        raise
+"""
+
+SHOWN = """\
+    _attrs = {attrs}
+    _memory = _found.base
+    if _memory is not None and (_memory is _x0 or _memory is _x0.base):
+        show({base}, _out, op_{op}, _attrs)
+    else:
+        shown({base}, _out, op_{op}, _attrs)
+"""
+
 EAGER = """\
     _token = silence(SILENT)
     try:
@@ -213,8 +231,8 @@ SCOPE: dict[str, Any] = {
     "kinds": dispatch.KINDS, "learn": dispatch.learn, "list_arg": dispatch.list_arg, "located": dispatch.located,
     "misuse": dispatch.misuse, "ndarray": np.ndarray, "new": object.__new__, "np": np,
     "number_args": dispatch.number_args, "outside": outside, "record": dispatch.record, "sequence": _sequence,
-    "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg, "touch": touch,
-    "unsilence": errors.reset, "weak": weak, "wrap": dispatch.wrap,
+    "show": show, "shown": dispatch.shown, "silence": errors.set, "state": state, "tensor_arg": dispatch.tensor_arg,
+    "touch": touch, "unsilence": errors.reset, "weak": weak, "wrap": dispatch.wrap,
 }  # fmt: skip
 """The globals of every front."""
 
@@ -309,14 +327,26 @@ class _Writer:
     def front(self) -> str:
         """The whole function."""
         signature: list[str] = []
-        lines: list[str] = []
-        numbers: list[tuple[str, str]] = []
         for param in self.schema.params:
             if param.kw_only and "*extra" not in signature:
                 signature.append("*extra")
+            default = "REQUIRED" if param.default is REQUIRED else f"default_{param.name}"
+            signature.append(f"{param.name}={default}")
+        if "*extra" not in signature:
+            signature.append("*extra")
+        wrong = "".join(f" or {p.name} is REQUIRED" for p in self.schema.params if p.default is REQUIRED)
+        known = ", ".join(f"{p.name}={p.name}" for p in self.schema.params)
+        text = f"def {self.name}({', '.join(signature)}, **unknown):\n"
+        text += f"    if unknown or extra{wrong}:\n"
+        text += f"        return misuse(op_{self.name}, extra, unknown, dict({known}))\n"
+        return text + self.body()
+
+    def body(self) -> str:
+        """What follows when there is an argument for every parameter."""
+        lines: list[str] = []
+        numbers: list[tuple[str, str]] = []
+        for param in self.schema.params:
             name = param.name
-            default = "REQUIRED" if param.default is REQUIRED else f"default_{name}"
-            signature.append(f"{name}={default}")
             guard = f"{name} is not None and " if param.type.endswith("?") else ""
             if param.type in ("Tensor", "Tensor?"):
                 lines.append(
@@ -334,13 +364,7 @@ class _Writer:
                     condition = (guard + test.format(name)).removesuffix(" and ") or "True"
                     given = f"{self.name!r}, {name!r}, {name}{extra}"
                     lines.append(f"    if {condition}: {name} = {convert.__name__}({given})")
-        if "*extra" not in signature:
-            signature.append("*extra")
-        wrong = "".join(f" or {p.name} is REQUIRED" for p in self.schema.params if p.default is REQUIRED)
-        known = ", ".join(f"{p.name}={p.name}" for p in self.schema.params)
-        text = f"def {self.name}({', '.join(signature)}, **unknown):\n"
-        text += f"    if unknown or extra{wrong}:\n"
-        text += f"        return misuse(op_{self.name}, extra, unknown, dict({known}))\n"
+        text = ""
         if self.op.ufunc is not None:
             text += self.ufunc()
         if self.op.ufunc is None and (weak_numbers := self._numbers()):
@@ -385,7 +409,7 @@ class _Writer:
                 take.append(f"_x{at} = None if {name} is None else {name}._data")
             else:
                 take.append(f"_x{at} = {name}._data")
-        text = EAGER.format(
+        text = (EAGER_QUIET if op.view or op.quiet else EAGER).format(
             op=self.name, take="; ".join(take) or "pass", check=self._check(), args=self.args, attrs=self.attrs,
             arrays=", ".join([*arrays, *(f"{p.name}={p.name}" for p in self.schema.attrs)]),
         )  # fmt: skip
@@ -422,7 +446,7 @@ def _write(front: Any, op: OpDef, text: str, defaults: dict[str, Any]) -> None:
     """Give the function `front` the body that `text` defines under its name."""
     _bind(op)
     made: dict[str, Any] = dict(defaults)
-    file = f"<pappus {front.__name__}>"
+    file = f"<pappus {front.__qualname__}>"
     linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file  # tracebacks show the lines
     exec(compile(text, file, "exec"), SCOPE, made)
     written = made[front.__name__]
@@ -479,6 +503,20 @@ def bind_operator(op: OpDef, dunder: str, other: Callable[..., Any], reflected: 
         _write(made, op, text, {})
 
     return _lazily(dunder, write)
+
+
+def bind_method(op: OpDef, name: str, parameters: str, lines: str, other: Callable[..., Any]) -> Any:
+    """The method `name` of Tensor that is an operator: `lines`, in which `other` is `otherwise`, make of the method's
+    parameters those of the operator, and the rest is its front. One function, so that a call costs one call."""
+
+    def write(made: Any) -> None:
+        SCOPE[f"{name}_otherwise"] = other
+        text = f"def {name}({parameters}):\n" + indent(lines.replace("otherwise", f"{name}_otherwise"), "    ")
+        _write(made, op, text + _Writer(op).body(), {})
+
+    made = _lazily(name, write)
+    made.__qualname__, made.__doc__ = f"Tensor.{name}", other.__doc__
+    return made
 
 
 def bind_inplace(op: OpDef, dunder: str, other: Callable[..., Any]) -> Any:

@@ -109,10 +109,31 @@ def _basic(x: Tensor, items: list[Any]) -> tuple[Tensor, list[Any]]:
     return x, advanced
 
 
+_PLAIN = frozenset((int, slice))
+
+
+def _of_plain(x: Tensor, items: tuple[Any, ...]) -> Tensor | None:
+    """The view for ints and slices that are not the whole tensor, which need no normalising; None for others."""
+    if len(items) > len(x._data.shape):
+        return None
+    view, dim = x, 0
+    for item in items:
+        if type(item) is int:
+            view = OPS["select"].front(view, dim, item)  # type: ignore[misc]
+            continue
+        start, stop, step = item.start, item.stop, item.step
+        if start is not None or stop is not None or step is not None:
+            view = OPS["slice"].front(view, dim, start, stop, 1 if step is None else step)  # type: ignore[misc]
+        dim += 1
+    return None if view is x else view
+
+
 def get_item(x: Tensor, index: Any) -> Tensor:
     """`x[index]`: a view for ints, slices, None and `...`; a copy for lists and integer or bool tensors."""
-    if type(index) is int:
-        return OPS["select"].front(x, 0, index)  # type: ignore[misc,no-any-return]
+    if all([type(item) in _PLAIN for item in (index if type(index) is tuple else (index,))]):
+        quick = _of_plain(x, index if type(index) is tuple else (index,))
+        if quick is not None:
+            return quick
     from . import ops
 
     view, advanced = _basic(x, _normalise(x, index))

@@ -11,9 +11,9 @@ anew by its recipe, when somebody first asks for it.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from weakref import ref as ref_to
 
 from .device import device_name, using
 from .errors import InplaceError, ShapeError
@@ -46,24 +46,19 @@ def show(base: Tensor, out: Tensor, op: OpDef, attrs: dict[str, Any]) -> None:
     out._base = root
     if root._node is not None:
         out._seen = root._node
-    if not state.grad:
+    grad = state.grad
+    if not grad:
         out._made = "no_grad"
     elif base._made is not None:
         out._made = base._made
-    if not root._requires_grad or not state.grad:
-        _watch(storage, out)
-
-
-def _watch(storage: Storage, view: Tensor) -> None:
-    """Remember a view that does not require grad though a write may give its base a history: then it will."""
-    views = storage.views
-    if views is None:
-        storage.views = [weakref.ref(view)]
-        return
-    views.append(weakref.ref(view))
-    if len(views) >= storage.sweep:
-        views[:] = [ref for ref in views if ref() is not None]
-        storage.sweep = 2 * len(views) + 8
+    if not root._requires_grad or not grad:  # a write may give the base a history, and the view then has one too
+        views = storage.views
+        if views is None:
+            views = storage.views = []
+        elif len(views) >= storage.sweep:
+            views[:] = [ref for ref in views if ref() is not None]
+            storage.sweep = 2 * len(views) + 32
+        views.append(ref_to(out))
 
 
 def part_of_many(parts: Iterable[Tensor], by: str) -> tuple[Tensor, ...]:

@@ -64,8 +64,8 @@ class OpDef:
     eager kernel (else only when the kernel fails); `ufunc` is the numpy function that does on float32 and float64 what
     the kernel does, and `quiet` that it never warns, whatever the numbers; `differentiable` is False where a gradient
     makes no sense; `onnx`, `kernel` and `quant` belong to export; `inline` operators are shorthand: modes see only what
-    they decompose into; `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the kernel
-    takes `out=`, arrays to write to; "wide": floating-point operands are float32 or float64).
+    they decompose into; `tags` are free words ("pointwise", "reduce", "inplace", "random", "varargs"; "into": the
+    kernel takes `out=`, arrays to write to; "wide": floating-point operands are float32 or float64).
     """
 
     def __init__(self, schema: Schema, doc: str, **hooks: Any) -> None:

@@ -171,6 +171,8 @@ def _to_ints(op: str, name: str, value: Any, length: int = 0) -> tuple[Any, ...]
                 items = tuple([_to_int(op, name, v) for v in value])
                 break
         else:
+            if type(value) is tuple and not length:
+                return value
             items = tuple(value)
         return items * length if length and len(items) == 1 else items
     item = _to_int(op, name, value)

@@ -93,7 +93,7 @@ class Storage:
     by: str = ""
     place: Place | None = None
     views: list[Any] | None = None
-    sweep: int = 8
+    sweep: int = 32
     hidden: int = 0
     owner: Storage | None = None
 

@@ -16,7 +16,7 @@ from . import dispatch, dtypes, indexing, tensor_memory
 from .device import named
 from .dtypes import BY_NAME, DType, as_dtype, can_cast
 from .errors import DTypeError
-from .fronts import bind_inplace, bind_operator
+from .fronts import bind_inplace, bind_method, bind_operator
 from .inplace import assign
 from .opdef import OPS
 from .tape import history_of, state
@@ -53,6 +53,24 @@ def _varargs(front: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     method.__name__, method.__doc__ = name, front.__doc__
     return method
+
+
+_ITEMS = """\
+if unknown or not {0}: return otherwise(self, *{0}, **unknown)
+if type({0}[0]) is not int:
+    if type({0}[0]) is not tuple or len({0}) != 1: return otherwise(self, *{0})
+    {0} = {0}[0]
+"""
+_INDEX = """\
+if type(index) is not int: return otherwise(self, index)
+dim = 0
+"""
+
+
+def _of_items(op: Any, name: str, other: Callable[..., Any]) -> Callable[..., Any]:
+    """`other`, which takes its numbers one by one or as one sequence, as one function for ints and for a tuple."""
+    items = op.schema.attrs[0].name
+    return bind_method(op, name, f"self, *{items}, **unknown", _ITEMS.format(items), other)  # type: ignore[no-any-return]
 
 
 def _before(x: Tensor, op: Any) -> Tensor:
@@ -181,7 +199,10 @@ def install() -> None:
             continue
         front = METHODS.get(name) or getattr(ops, name)
         if name not in Tensor.__dict__:
-            setattr(Tensor, name, _varargs(front, name) if "varargs" in op.tags else front)
+            if "varargs" in op.tags:
+                method = _varargs(front, name)
+                front = _of_items(op, name, method) if front is op.front and len(op.schema.attrs) == 1 else method
+            setattr(Tensor, name, front)
         if "inplace" in op.tags:
             setattr(Tensor, name + "_", _inplace(front, name + "_", op))
     for name, function in METHODS.items():
@@ -206,6 +227,10 @@ def install() -> None:
 
     for name, value in {**tensor_memory.METHODS, **_EXTRA, **PROTOCOLS}.items():
         setattr(Tensor, name, value)
+    Tensor.view = _of_items(OPS["view"], "view", _view)  # type: ignore[attr-defined]
+    Tensor.__getitem__ = bind_method(  # type: ignore[method-assign]
+        OPS["select"], "__getitem__", "self, index", _INDEX, indexing.get_item
+    )
     for name in _INPLACE_TOO:
         if name + "_" not in Tensor.__dict__:
             setattr(Tensor, name + "_", _inplace(getattr(ops, name), name + "_", OPS.get(name)))
@@ -399,7 +424,6 @@ def _view(self: Tensor, *shape: Any) -> Tensor:
 
 
 _EXTRA: dict[str, Any] = {
-    "__getitem__": lambda self, index: indexing.get_item(self, index),
     "__setitem__": lambda self, index, value: indexing.set_item(self, index, value),
     "__pos__": _same,
     "__invert__": lambda self: OPS["bitwise_not"](self),
@@ -407,7 +431,6 @@ _EXTRA: dict[str, Any] = {
     "type": _type,
     "cpu": _cpu,
     "cuda": _cuda,
-    "view": _view,
     "float": _caster(dtypes.float32),
     "double": _caster(dtypes.float64),
     "half": _caster(dtypes.float16),

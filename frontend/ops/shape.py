@@ -340,7 +340,7 @@ def _short_view(kernel: Any, back: Any = None) -> dict[str, Any]:
     """Hooks of a shorthand that is one view: `back(new, base, **attrs)` takes its result to the shape of the base."""
     back = back or (lambda new, base, **attrs: view(new, tuple(base.shape)))
     return {
-        "eager": lambda xp, x, **attrs: kernel(x, **attrs),
+        "eager": kernel,
         "vjp": lambda g, _out, _x, **attrs: (back(g, _x, **attrs),),
         "write": lambda base, new, **attrs: back(new, base, **attrs),
         "view": True,
@@ -507,12 +507,12 @@ def _movedim(x: Any, source: Any, destination: Any) -> Any:
 reshape = _shorthand(
     "reshape(Tensor self, int[] shape) -> Tensor", "The same elements under another shape, a view where memory allows.",
     lambda x, shape: view(x, shape), Sample((floats(2, 6), (4, -1))), tags=("varargs",),
-    **_short_view(lambda x, shape: _view_kernel(np, x, shape)),
+    **_short_view(_view_kernel),
 )  # fmt: skip
 transpose: Callable[..., Any] = _shorthand(
     "transpose(Tensor self, int dim0, int dim1) -> Tensor", "Two dimensions exchanged.", _transpose,
     Sample((floats(2, 3, 4), 0, -1)),
-    **_short_view(lambda x, dim0, dim1: x.swapaxes(dim0, dim1) if x.ndim else x[...],
+    **_short_view(lambda xp, x, dim0, dim1: x.swapaxes(dim0, dim1) if x.ndim else x[...],
                   lambda new, base, dim0, dim1: transpose(new, dim0, dim1)),
 )  # fmt: skip
 t = _shorthand("t(Tensor self) -> Tensor", "A matrix transposed.", _t, Sample((floats(2, 3),)))
@@ -530,7 +530,7 @@ squeeze = _shorthand(
 )
 unsqueeze = _shorthand(
     "unsqueeze(Tensor self, int dim) -> Tensor", "A new dimension of size 1.", _unsqueeze, Sample((floats(2, 3), -1)),
-    **_short_view(lambda x, dim: np.expand_dims(x, dim)),
+    **_short_view(lambda xp, x, dim: np.expand_dims(x, dim)),
 )  # fmt: skip
 flatten = _shorthand(
     "flatten(Tensor self, int start_dim=0, int end_dim=-1) -> Tensor",
@@ -538,7 +538,7 @@ flatten = _shorthand(
     _flatten,
     Sample((floats(2, 3, 2), 1)),
     Sample((floats(2, 3),)),
-    **_short_view(lambda x, start_dim, end_dim: _flatten_kernel(x, start_dim, end_dim)),
+    **_short_view(lambda xp, x, start_dim, end_dim: _flatten_kernel(x, start_dim, end_dim)),
 )
 unflatten = _shorthand(
     "unflatten(Tensor self, int dim, int[] sizes) -> Tensor", "One dimension split into several.", _unflatten,

@@ -344,3 +344,35 @@ def test_clamp_is_clip(bounds: Any) -> None:
         with np.errstate(over="ignore"):
             low, high = (None if b is None else kind(b) for b in bounds)
         np.testing.assert_array_equal(pp.clamp(pp.from_numpy(array), *bounds).numpy(), np.clip(array, low, high))
+
+
+def test_methods_of_items_are_fronts() -> None:
+    x = pp.arange(6).float().requires_grad_()
+    for way in (x.view(2, 3), x.view((2, 3)), x.view([2, 3]), x.view(pp.ones(2, 3).shape), x.view(np.int64(2), -1)):
+        assert way.shape == (2, 3) and way.grad_fn is not None and "test_fronts.py" in way.grad_fn.location
+        assert type(way.grad_fn.attrs["shape"]) is tuple and way._base is x
+    assert x.view(pp.int32).dtype is pp.int32 and x.reshape(shape=(3, 2)).shape == (3, 2)
+    assert x.reshape(()).shape == () if x.numel() == 1 else x[:1].reshape(()).shape == ()
+    with pytest.raises(pp.frontend.errors.PappusError, match=r"4 places[^@]*test_fronts.py:\d+"):
+        x.view(2, 2)
+
+
+@pytest.mark.parametrize("index", [1, -1, (1,), (0, 2), (slice(None), 1), (slice(1, 9), slice(-2, None, 2)), slice(2)])
+def test_plain_indices_are_views(index: Any) -> None:
+    array = np.arange(12.0, dtype=np.float32).reshape(3, 4)
+    x = pp.from_numpy(array.copy())
+    x[index] += 1
+    array[index] += 1
+    np.testing.assert_array_equal(x.numpy(), array)
+    y = pp.from_numpy(array).requires_grad_()
+    part = y[index]
+    assert part._base is y and "test_fronts.py" in part.grad_fn.location
+    part.sum().backward()
+    wanted = np.zeros_like(array)
+    wanted[index] = 1
+    np.testing.assert_array_equal(y.grad.numpy(), wanted)
+
+
+def test_one_index_too_many_is_explained() -> None:
+    with pytest.raises(pp.frontend.errors.PappusError, match="too many indices: 3 for a tensor of 2 dimensions"):
+        pp.ones(2, 2)[0, 0, 0]
