@@ -11,7 +11,7 @@ from pappus.frontend.tensor import Tensor
 
 __all__ = [
     "_calculate_fan_in_and_fan_out", "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_",
-    "kaiming_uniform_", "normal_", "ones_", "orthogonal_", "trunc_normal_", "uniform_", "xavier_normal_",
+    "kaiming_uniform_", "normal_", "ones_", "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_",
     "xavier_uniform_", "zeros_",
 ]  # fmt: skip
 
@@ -169,4 +169,22 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     q = q if matrix.shape[0] >= matrix.shape[1] else q.T
     with no_grad():
         tensor.copy_(Tensor._from_data((gain * q.reshape(tensor.shape)).astype(tensor.dtype.numpy)))
+    return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any = None) -> Tensor:
+    """Normal with mean 0, but in each column of a matrix a share `sparsity` of the rows, drawn anew, is 0.
+
+    >>> import pappus as pp
+    >>> (sparse_(pp.empty(10, 3), sparsity=0.75) == 0).sum(0).tolist()
+    [8, 8, 8]
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"Only tensors with 2 dimensions are supported, got {tensor.ndim}")
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    normal_(tensor, 0.0, std, generator)
+    with no_grad():
+        for column in range(columns):
+            tensor[ops.randperm(rows, generator=generator)[:zeros], column] = 0
     return tensor

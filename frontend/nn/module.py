@@ -11,8 +11,8 @@ from pappus.frontend.device import named
 from pappus.frontend.dtypes import DType, as_dtype, bfloat16, float16, float32, float64
 from pappus.frontend.errors import PappusError
 from pappus.frontend.nn.backward_hooks import BackwardHooks
-from pappus.frontend.nn.parameter import Buffer, Parameter, UninitializedBuffer, UninitializedParameter
-from pappus.frontend.nn.state import IncompatibleKeys, load_state
+from pappus.frontend.nn.parameter import Buffer, Parameter
+from pappus.frontend.nn.state import IncompatibleKeys, load_state, save_state
 from pappus.frontend.tensor import Tensor
 
 __all__ = ["Module", "RemovableHandle", "current_module_path"]
@@ -92,11 +92,16 @@ class Module:
     _hooks: dict[int, tuple[Any, bool]]
     _backward_pre_hooks: dict[int, tuple[Any, bool]]
     _backward_hooks: dict[int, tuple[Any, bool]]
+    _save_pre_hooks: dict[int, tuple[Any, bool]]
+    _save_hooks: dict[int, tuple[Any, bool]]
+    _load_pre_hooks: dict[int, tuple[Any, bool]]
+    _load_hooks: dict[int, tuple[Any, bool]]
 
     def __init__(self) -> None:
         for name, value in (
             ("training", True), ("_parameters", {}), ("_buffers", {}), ("_modules", {}), ("_non_persistent", set()),
             ("_pre_hooks", {}), ("_hooks", {}), ("_backward_pre_hooks", {}), ("_backward_hooks", {}),
+            ("_save_pre_hooks", {}), ("_save_hooks", {}), ("_load_pre_hooks", {}), ("_load_hooks", {}),
         ):  # fmt: skip
             object.__setattr__(self, name, value)
 
@@ -397,9 +402,9 @@ class Module:
             if param.grad is not None:
                 param.grad = None if set_to_none else param.grad.detach() * 0
 
-    def _cast(self: M, convert: Callable[[Tensor], Tensor]) -> M:
+    def _cast(self: M, convert: Callable[[Tensor], Tensor], recurse: bool = True) -> M:
         """Replace every parameter's and buffer's numbers, keeping the tensor objects that optimizers hold."""
-        for tensor in [*self.parameters(), *self.buffers()]:
+        for tensor in [*self.parameters(recurse), *self.buffers(recurse)]:
             tensor.data = convert(tensor.data)
             if tensor.grad is not None:
                 tensor.grad = convert(tensor.grad.detach())
@@ -423,6 +428,17 @@ class Module:
         if not target.is_floating_point:
             raise TypeError(f"Module.to only accepts floating point dtypes, but got desired dtype={target}")
         return self._cast(lambda t: t.to(target) if t.dtype.is_floating_point else t)
+
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Move to a device without the numbers: parameters and buffers, of the same shapes, hold anything then."""
+        from pappus.frontend import ops
+
+        return self._cast(lambda t: ops.empty_like(t, device=named(device)), recurse)
+
+    def type(self: M, dst_type: Any) -> M:
+        """Convert all parameters and buffers to a dtype, also those of integers."""
+        target = as_dtype(dst_type)
+        return self._cast(lambda t: t.to(target))
 
     def float(self: M) -> M:
         """Convert floating-point parameters and buffers to float32."""
@@ -450,14 +466,15 @@ class Module:
 
     # -- state ----------------------------------------------------------------------------------
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
-        """Parameters and persistent buffers by path; tensors share memory with the module's."""
-        state: dict[str, Any] = {}
-        for path, module in self.named_modules(prefix=prefix.rstrip("."), remove_duplicate=False):
-            for name, tensor in [*module._parameters.items(), *module._buffers.items()]:
-                if tensor is not None and name not in module._non_persistent:
-                    lazy = isinstance(tensor, (UninitializedParameter, UninitializedBuffer))
-                    state[f"{path}.{name}" if path else name] = tensor if keep_vars or lazy else tensor.detach()
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """Parameters, persistent buffers and extra state by path; tensors share memory with the module's.
+
+        Entries are added to `destination`, if it is given.
+        """
+        state = {} if destination is None else destination
+        save_state(self, state, prefix, keep_vars)
         return state
 
     def load_state_dict(
@@ -469,6 +486,36 @@ class Module:
         is copied then. With `assign`, the tensors themselves take the place of the old ones.
         """
         return load_state(self, state_dict, strict, assign)
+
+    def get_extra_state(self) -> Any:
+        """What is part of the state dict besides tensors; define it, with `set_extra_state`, in a subclass.
+
+        It may be anything that can be pickled, a tensor where the file is to be one of tensors only.
+        """
+        raise RuntimeError(f"{type(self).__name__} has no extra state: define get_extra_state and set_extra_state")
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what `get_extra_state` returned."""
+        raise RuntimeError(f"{type(self).__name__} takes no extra state: define get_extra_state and set_extra_state")
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, prefix, keep_vars)` before the module's entries of a state dict are collected."""
+        return _add_hook(self._save_pre_hooks, hook, False, False)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, metadata)` after that; it may change the dict and returns None."""
+        return _add_hook(self._save_hooks, hook, False, False)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Before loading, call `hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors)`.
+
+        It may change the dict, which has the entries under the module's `prefix`, and add to the three lists.
+        """
+        return _add_hook(self._load_pre_hooks, hook, False, False)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, incompatible_keys)` after loading: names it takes off the two lists are not an error."""
+        return _add_hook(self._load_hooks, hook, False, False)
 
     # -- text -----------------------------------------------------------------------------------
 
