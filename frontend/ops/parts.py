@@ -11,7 +11,7 @@ from ..symbolic import SymInt, sym_eq
 from ..tensor import Tensor
 from ._names import function
 from ._shapes import broadcast, numel, wrap_dim
-from .shape import cat, expand, movedim, select, slice_, squeeze, transpose, view
+from .shape import cat, entries, expand, movedim, select, slice_, squeeze, transpose, view
 
 
 @function(method=True)
@@ -109,6 +109,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     items = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"meshgrid: indexing must be 'ij' or 'xy', got {indexing!r}")
+    items = entries("meshgrid", items)
     swap = indexing == "xy" and len(items) > 1
     if swap:
         items[0], items[1] = items[1], items[0]
@@ -122,14 +123,14 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 @function()
 def hstack(tensors: Any) -> Any:
     """Joined along dimension 1 (0 for 1-d tensors)."""
-    items = [view(x, (1,)) if not x.shape else x for x in tensors]
+    items = [view(x, (1,)) if not x.shape else x for x in entries("hstack", tensors)]
     return cat(items, 0 if len(items[0].shape) == 1 else 1)
 
 
 @function()
 def vstack(tensors: Any) -> Any:
     """Joined along dimension 0, 1-d tensors being rows."""
-    return cat([view(x, (1, -1)) if len(x.shape) < 2 else x for x in tensors], 0)
+    return cat([view(x, (1, -1)) if len(x.shape) < 2 else x for x in entries("vstack", tensors)], 0)
 
 
 @function(method=True)

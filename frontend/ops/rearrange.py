@@ -24,6 +24,7 @@ from .reduce import sum
 from .shape import (
     cat,
     constant_pad_nd,
+    entries,
     expand,
     flatten,
     flip,
@@ -183,14 +184,14 @@ def _at_least(tensors: tuple[Any, ...], change: Any) -> Any:
 @function()
 def column_stack(tensors: Any) -> Any:
     """Joined along dimension 1, 1-d tensors being columns."""
-    return cat([reshape(x, (-1, 1)) if len(x.shape) < 2 else x for x in tensors], 1)
+    return cat([reshape(x, (-1, 1)) if len(x.shape) < 2 else x for x in entries("column_stack", tensors)], 1)
 
 
 @function()
 def dstack(tensors: Any) -> Any:
     """Joined along dimension 2, which is added where it is missing."""
     wide = []
-    for x in tensors:
+    for x in entries("dstack", tensors):
         x = atleast_2d(x)
         wide.append(unsqueeze(x, 2) if len(x.shape) == 2 else x)
     return cat(wide, 2)

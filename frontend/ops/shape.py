@@ -197,12 +197,20 @@ slice_ = operator(
 )  # fmt: skip
 
 
+def entries(name: str, tensors: Any) -> list[Any]:
+    """The tensors that an operator joins: at least one, and nothing else among them."""
+    found = list(tensors)
+    if not found:
+        raise ArgumentError(f"{name} needs at least one tensor")
+    for n, t in enumerate(found):
+        if not hasattr(t, "shape"):
+            given = "None" if t is None else f"of type {type(t).__name__}"
+            raise ArgumentError(f"{name}: every entry must be a Tensor, entry {n} is {given}")
+    return found
+
+
 def _cat_parts(tensors: Sequence[Any]) -> list[Any]:
-    if not tensors:
-        raise ArgumentError("cat needs at least one tensor")
-    for n, t in enumerate(tensors):
-        if t is None:
-            raise ArgumentError(f"cat: every entry must be a Tensor, entry {n} is None")
+    tensors = entries("cat", tensors)
     # torch skips 1-d empty tensors; a size that is not known yet is not taken for 0
     parts = [t for t in tensors if len(t.shape) != 1 or type(t.shape[0]) is not int or t.shape[0] != 0]
     return parts or list(tensors[:1])
@@ -430,8 +438,7 @@ def _unflatten(x: Any, dim: int, sizes: Any) -> Any:
 
 
 def _stack(tensors: Any, dim: int = 0) -> Any:
-    if not tensors:
-        raise ArgumentError("stack needs at least one tensor")
+    tensors = entries("stack", tensors)
     for n, t in enumerate(tensors[1:], 1):
         if len(t.shape) != len(tensors[0].shape) or not all(map(sym_eq, t.shape, tensors[0].shape)):
             raise ShapeError(

@@ -78,3 +78,12 @@ def test_refused(number: int) -> None:
     with pytest.raises(kind, match=text) as caught:
         call()
     assert "test_ops_refusals.py" in str(caught.value)
+
+
+@pytest.mark.parametrize("join", ["cat", "stack", "hstack", "vstack", "dstack", "column_stack", "meshgrid"])
+def test_lists_of_tensors_have_nothing_else_in_them(join: str) -> None:
+    call, x = getattr(pp, join), pp.ones(2)
+    with pytest.raises(pp.ArgumentError, match=f"{join}: every entry must be a Tensor, entry 1 is None"):
+        call([x, None])
+    with pytest.raises(pp.ArgumentError, match=f"{join} needs at least one tensor"):
+        call([])
