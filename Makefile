@@ -14,6 +14,7 @@
 #   make oracles             PyTorch into .venv: tests compare with it where it is installed
 #   make conformance-torch   replay PyTorch's own operator tests and its optimizers' on pappus; ARGS="--users 2 --dtype float64"
 #   make conformance-modules the same of its layers; ARGS="--users 3"
+#   make conformance-onnx    ONNX's backend tests through the importer; ARGS="--show 30", ARGS=--write for docs/onnx.md
 #   make conformance-doc     the operators' as a table, written to docs/conformance.md
 #   make scripts             scripts that import torch, run by PyTorch and by pappus; writes docs/scripts.md
 #
@@ -101,7 +102,7 @@ size:
 
 oracles: .make/deps
 	$(BIN)/python .ci/requirements.py conformance > .make/conformance.txt
-	$(BIN)/python -c 'import torch, expecttest, scipy' 2> /dev/null || $(BIN)/pip install -q -r .make/conformance.txt
+	$(BIN)/python -c 'import torch, expecttest, scipy, onnx' 2> /dev/null || $(BIN)/pip install -q -r .make/conformance.txt
 
 scripts: build oracles
 	$(BIN)/python tests/scripts/compare.py --write
@@ -115,6 +116,9 @@ conformance-torch: build oracles
 
 conformance-modules: build oracles
 	$(BIN)/python tests/conformance/torch_modules.py $(ARGS)
+
+conformance-onnx: build oracles
+	$(BIN)/python tests/conformance/onnx_backend.py $(ARGS)
 
 figures: build
 	$(BIN)/python benchmarks/figures.py

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # The package is reached through links, so both the link and its target are "inside".
@@ -50,12 +53,36 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+class _Origin(threading.local):
+    place: str | None = None
+
+
+_origin = _Origin()
+
+
+@contextmanager
+def located(place: str) -> Iterator[None]:
+    """Operators called in this block come from `place`, such as a node of a model file, and not from a line of Python.
+
+    >>> with located("model.onnx:Conv_3"):
+    ...     user_location()
+    'model.onnx:Conv_3'
+    """
+    before, _origin.place = _origin.place, place
+    try:
+        yield
+    finally:
+        _origin.place = before
+
+
 def user_location() -> str:
     """`file.py:12` of the user's current line, relative to the working directory where possible.
 
     >>> user_location().split(":")[-1].isdigit()
     True
     """
+    if _origin.place is not None:
+        return _origin.place
     frame = user_frame()
     if frame is None:
         return "<unknown>:0"

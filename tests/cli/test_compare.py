@@ -112,7 +112,7 @@ def test_stripped_programs_have_no_layers(net: Path, cli: Cli) -> None:
     assert done.status == 1 and "stripped" in done.err
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
+@pytest.mark.parametrize("name", ["model.tflite", "model.gguf"])
 def test_other_sources_are_refused_by_name(name: str, net: Path, cli: Cli) -> None:
     done = cli("compare", net, name)
     assert done.status == 2 and f"not built yet: {name}" in done.err

@@ -145,10 +145,22 @@ def test_what_comes_later_is_refused_by_name(arguments: list[str], named: str, n
     assert not Path("later.pap").exists()
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "model.tflite", "model.pt2", "model.gguf"])
+@pytest.mark.parametrize("name", ["model.tflite", "model.pt2", "model.gguf"])
 def test_importers_are_refused_by_name(name: str, cli: Cli) -> None:
     done = cli("export", name, "-o", "later.pap")
     assert done.status == 2 and f"not built yet: {name}" in done.err
+
+
+def test_an_onnx_file_is_exported(net: Path, cli: Cli) -> None:
+    onnx = pytest.importorskip("onnx")
+    one = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["batch", 3])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"], name="act")], "g", [one], [
+        onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["batch", 3])])  # fmt: skip
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)]), "relu.onnx")
+    done = cli("export", "relu.onnx", "-o", "relu.pap", "--verify")
+    assert done.status == 0 and "batch" in done.out, done.err
+    done = cli("export", "missing.onnx", "-o", "relu2.pap")
+    assert done.status == 1 and "missing.onnx: no such file" in done.err
 
 
 def test_an_unknown_kind_is_wrong_usage(net: Path, cli: Cli) -> None:

@@ -1,6 +1,7 @@
-"""`FILE.py:callable`: load a model and its example inputs from the user's Python file.
+"""`FILE.py:callable` or `MODEL.onnx`: load a model and its example inputs.
 
-The callable takes no arguments and returns one of
+An ONNX file is imported, and its examples are made from the types it declares. The callable takes no arguments and
+returns one of
 
     model, args                        a Module or function, and its example inputs (a tuple, or one tensor)
     model, args, dynamic_shapes        with {input: {axis: Dim}}, as for pappus.export.export
@@ -28,7 +29,7 @@ from pappus.cli.errors import DataError, NotBuilt
 if TYPE_CHECKING:
     from pappus.export import ExportedProgram
 
-_IMPORTERS = {".onnx": "ONNX", ".tflite": "TFLite", ".pt2": "torch.export", ".gguf": "GGUF"}
+_IMPORTERS = {".tflite": "TFLite", ".pt2": "torch.export", ".gguf": "GGUF"}
 _PROTOCOL = (
     "return (model, args), (model, args, dynamic_shapes), a dict of those by method name, "
     "or an object with .example_inputs"
@@ -62,8 +63,11 @@ def load(source: str) -> dict[str, Method]:
     a callable that does not keep the protocol, and whatever the user's own code raises.
     """
     suffix = os.path.splitext(source)[1].lower()
+    if suffix == ".onnx":
+        return _onnx(source)
     if suffix in _IMPORTERS:
-        raise NotBuilt(f"{source}: importing {_IMPORTERS[suffix]} models", "Today SRC is FILE.py:callable")
+        kind = _IMPORTERS[suffix]
+        raise NotBuilt(f"{source}: importing {kind} models", "Today SRC is FILE.py:callable or MODEL.onnx")
     path, separator, name = source.rpartition(":")
     if not separator or not path.endswith(".py") or not name:
         raise click.UsageError(f"SRC {source!r}: expected FILE.py:callable, for example model.py:make")
@@ -73,6 +77,19 @@ def load(source: str) -> dict[str, Method]:
     except SystemExit as error:
         raise DataError(f"{path}:{name}() ended the program (SystemExit: {error})") from None
     return _methods(made, f"{path}:{name}()")
+
+
+def _onnx(path: str) -> dict[str, Method]:
+    """An ONNX model, with inputs made from its declared types."""
+    from pappus.export.onnx import from_onnx
+
+    if not os.path.isfile(path):
+        raise DataError(f"{path}: no such file")
+    try:
+        model = from_onnx(path)
+    except ImportError as error:
+        raise DataError(f"{path}: {error}") from None
+    return {"forward": _method(model.eval(), path)}
 
 
 def _import(path: str) -> ModuleType:
