@@ -10,13 +10,14 @@ import numpy as np
 
 from . import direct, suits
 
-__all__ = ["erf", "gelu", "gelu_grad"]
+__all__ = ["erf", "gelu", "gelu_grad", "sigmoid"]
 
 POINTWISE = 1  # docs/format.md
 
 # register numbers: operands first, then one for each line
 _PROGRAMS: dict[str, tuple[Any, ...]] = {
     "erf": (1, ("ERF", 0)),
+    "sigmoid": (1, ("SIGMOID", 0)),
     "gelu": (  # (erf(x / sqrt 2) + 1) x / 2
         1,
         ("CONST", math.sqrt(0.5)), ("MUL", 0, 1), ("ERF", 2), ("CONST", 1.0), ("ADD", 3, 4), ("MUL", 5, 0),
@@ -56,3 +57,8 @@ def gelu(x: Any) -> Any:
 def gelu_grad(g: Any, x: Any) -> Any:
     """The gradient of `gelu`; None where numpy should do it."""
     return _apply("gelu_grad", g, x)
+
+
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)); None where numpy should do it."""
+    return _apply("sigmoid", x)

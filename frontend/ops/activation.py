@@ -16,7 +16,7 @@ from ..native import pointwise as native_pointwise
 from ..opdef import Sample, Spec, operator
 from ._names import function
 from ._samples import floats
-from ._shapes import as_float, in_float32, same, wrap_dim
+from ._shapes import as_float, in_float32, same, sigmoid_array, wrap_dim
 from .pointwise import _clamp, erf, exp, gt, le, log1p, logical_and, lt, mul, select, sigmoid, tanh, where
 from .shape import slice_
 
@@ -226,21 +226,15 @@ gelu = operator(
 )
 
 
-def _np_sigmoid(x: Any) -> Any:
-    out = np.tanh(x * x.dtype.type(0.5))
-    out *= 0.5
-    out += 0.5
-    return out
-
-
 def _silu_vjp(g: Any, _out: Any, x: Any) -> Any:
     s = sigmoid(x)
     return (g * (s * (x * (1 - s) + 1)),)
 
 
 silu = _activation(
-    "silu(Tensor self) -> Tensor", "x * sigmoid(x).", lambda x: x * _np_sigmoid(x), _silu_vjp, lambda x: x * sigmoid(x)
-)
+    "silu(Tensor self) -> Tensor", "x * sigmoid(x).", lambda x: x * sigmoid_array(x), _silu_vjp,
+    lambda x: x * sigmoid(x),
+)  # fmt: skip
 hardsigmoid = _activation(
     "hardsigmoid(Tensor self) -> Tensor", "min(max(x + 3, 0), 6) / 6.",
     lambda x: np.clip(x + x.dtype.type(3), x.dtype.type(0), x.dtype.type(6)) / x.dtype.type(6),

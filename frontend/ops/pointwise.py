@@ -29,6 +29,7 @@ from ._shapes import (
     promoted,
     same,
     same_float,
+    sigmoid_array,
 )  # fmt: skip
 from .cast import to_dtype as to_dtype
 
@@ -181,17 +182,11 @@ sinh = _float_unary("sinh", np.sinh, lambda g, _out, x: g * cosh(x), "Hyperbolic
 cosh: Callable[..., Any] = _float_unary("cosh", np.cosh, lambda g, _out, x: g * sinh(x), "Hyperbolic cosines.",
                     decompose=lambda x: (exp(x) + exp(-x)) * 0.5)  # fmt: skip
 tanh = _float_unary("tanh", np.tanh, lambda g, out, _x: g * (1 - out * out), "Hyperbolic tangents.")
+sigmoid = _float_unary(
+    "sigmoid", sigmoid_array, lambda g, out, _x: g * (out * (1 - out)), "1 / (1 + exp(-x)).", ufunc=sigmoid_array
+)
 
 
-def _sigmoid(x: Any) -> Any:
-    out = np.multiply(x, 0.5, out=np.empty_like(x))
-    np.tanh(out, out=out)
-    out *= 0.5
-    out += 0.5
-    return out
-
-
-sigmoid = _float_unary("sigmoid", _sigmoid, lambda g, out, _x: g * (out * (1 - out)), "1 / (1 + exp(-x)).")
 def _erf_kernel(x: Any) -> Any:
     found = native_pointwise.erf(x)
     return erf_array(x) if found is None else found

@@ -255,3 +255,17 @@ def test_additions_at_indices(seed: int) -> None:
 def test_an_index_out_of_range_is_an_error_of_the_operator() -> None:
     with pytest.raises(pp.PappusError, match="scatter"):
         pp.zeros(3, 2).scatter_add(0, pp.tensor([[3, 0]]), pp.ones(1, 2))
+
+
+@pytest.mark.parametrize("count", [3, 1023, 1024, 5000])
+@pytest.mark.parametrize("step", [1, 2])
+def test_sigmoid(count: int, step: int) -> None:
+    x = np.linspace(-80, 80, count * step, dtype=np.float32)[::step]
+    x[:3] = np.nan, np.inf, -np.inf
+    wide = x.astype(np.float64)
+    with np.errstate(over="ignore"):
+        wanted = 1 / (1 + np.exp(-wide))
+    for kind in ("numpy", "native"):
+        with native.engine(kind):
+            np.testing.assert_allclose(pp.sigmoid(pp.from_numpy(x)).numpy(), wanted, rtol=1e-6, atol=1e-7)
+    assert pp.sigmoid(pp.tensor(0.0)).item() == 0.5 and pp.sigmoid(pp.tensor(0)).dtype is pp.float32

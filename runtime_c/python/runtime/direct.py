@@ -15,7 +15,7 @@ import numpy as np
 
 from pappus.runtime.enums import PwOp, PwType
 from pappus.runtime.errors import ArgumentError
-from pappus.runtime.native import CODES, Array, aligned, ffi, lib, raise_for
+from pappus.runtime.native import CODES, Array, address, aligned, ffi, lib, raise_for
 
 __all__ = ["Packed", "Program", "get_threads", "run", "set_threads"]
 
@@ -66,23 +66,31 @@ class _Plan:
         self.pointer = ffi.cast("pp_direct *", ffi.from_buffer(memory))
 
 
-class _Scratch(threading.local):
-    """What kernels compute in and report to, one block per Python thread."""
+class _Scratch:
+    """What kernels compute in and report to."""
+
+    __slots__ = ("error", "memory", "pointer", "size")
 
     def __init__(self) -> None:
         self.size, self.pointer, self.error = 0, ffi.NULL, ffi.new("pp_error *")
 
-    def of(self, size: int) -> Any:
-        if size > self.size:
-            self.memory = aligned(size)
-            self.pointer, self.size = ffi.cast("void *", ffi.from_buffer(self.memory)), size
-        return self.pointer
+    def grow(self, size: int) -> None:
+        """Make it at least `size` bytes."""
+        self.memory = aligned(size)
+        self.pointer, self.size = ffi.cast("void *", ffi.from_buffer(self.memory)), size
 
 
-_run, _NULL = lib.pp_direct_run, ffi.NULL
+class _Own(threading.local):
+    """What each Python thread has of its own."""
+
+    def __init__(self) -> None:
+        self.scratch = _Scratch()
+
+
+_run, _from_buffer, _NULL = lib.pp_direct_run, ffi.from_buffer, ffi.NULL
 _NEW: Any = object()
 _plans: dict[Any, _Plan | None] = {}
-_scratch = _Scratch()
+_own = _Own()
 _pool: Any = None
 _lock = threading.Lock()
 
@@ -119,13 +127,6 @@ def _the_pool() -> Any:
             if _pool is None:
                 set_threads(_thread_count())
     return _pool
-
-
-def _pointer(array: Array) -> Any:
-    try:
-        return ffi.from_buffer(array)
-    except ValueError:  # not contiguous
-        return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
 def _record(operand: Any) -> list[int]:
@@ -198,9 +199,15 @@ def run(
     threads = plan.threads
     if threads > 1:
         threads = min(threads, pool.threads)
-    pointers = [_NULL if a is None else _pointer(a.array if type(a) is Packed else a) for a in operands]
-    own = _scratch
-    status = _run(plan.pointer, pointers, pool, threads, own.of(plan.scratch * threads), own.error)
+    try:
+        pointers = [_from_buffer(a) for a in operands]
+    except (TypeError, ValueError):  # None, packed, not contiguous
+        pointers = [_NULL if a is None else address(a.array if type(a) is Packed else a) for a in operands]
+    scratch = _own.scratch
+    size = plan.scratch * threads
+    if size > scratch.size:
+        scratch.grow(size)
+    status = _run(plan.pointer, pointers, pool, threads, scratch.pointer, scratch.error)
     if status:
-        raise_for(status, own.error)
+        raise_for(status, scratch.error)
     return True

@@ -55,8 +55,11 @@ def aligned(size: int) -> Array:
 
 
 def address(array: Array) -> Any:
-    """The address of an array's first element, as a C pointer. It does not keep the array alive."""
-    return ffi.cast("void *", array.__array_interface__["data"][0])
+    """The address of an array's first element, as a C pointer; hold on to the array while C uses it."""
+    try:
+        return ffi.from_buffer(array)
+    except (TypeError, ValueError):  # not contiguous, or of a type that buffers do not know: ten times slower
+        return ffi.cast("void *", array.__array_interface__["data"][0])
 
 
 def text(pointer: Any) -> str:
