@@ -35,19 +35,19 @@ _bessel("scaled_modified_bessel_k1", arrays.k1e_array, "exp(x) `modified_bessel_
 _bessel("airy_ai", arrays.airy_ai_array, "Airy's function Ai.")
 _bessel("spherical_bessel_j0", arrays.spherical_j0_array, "sin(x) / x, the spherical Bessel function of order 0.")
 
-i1 = _bessel(
+i1: Any = _bessel(
     "i1", arrays.i1_array, "The modified Bessel function of the first kind, of order 1.",
     lambda g, out, x: g * sub(i0(x), _ratio(out, x)),
 )  # fmt: skip
-i0 = _float_unary(
+i0: Any = _float_unary(
     "i0", arrays.i0_array, lambda g, _out, x: g * i1(x), "The modified Bessel function of the first kind, of order 0.",
     0.5, 3.0, tags=("inplace",), complex=None,
 )  # fmt: skip
-i1e = _bessel(
+i1e: Any = _bessel(
     "i1e", arrays.i1e_array, "exp(-|x|) `i1(x)`.",
     lambda g, out, x: g * (i0e(x) - out * sign(x) - _ratio(out, x)),
 )  # fmt: skip
-i0e = _bessel(
+i0e: Any = _bessel(
     "i0e", arrays.i0e_array, "exp(-|x|) `i0(x)`.", lambda g, out, x: g * (i1e(x) - out * sign(x)),
 )  # fmt: skip
 special("i0", i0)

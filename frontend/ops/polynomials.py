@@ -44,7 +44,7 @@ def _highest(n: Any) -> int:
 
 
 def _kernel(first: Any, step: Any, shifted: bool) -> Any:
-    @on_host  # type: ignore[untyped-decorator]
+    @on_host
     def values(x: Any, n: Any) -> Any:
         kind = as_float(x[..., :0] if x.ndim else x).dtype
         x, n = np.broadcast_arrays(x.astype(np.float64), np.trunc(np.nan_to_num(n.astype(np.float64), nan=-1.0)))

@@ -48,7 +48,7 @@ def frexp(self: Any) -> Frexp:
 
     >>> import pappus as pp
     >>> pp.frexp(pp.tensor([12.0, -0.25]))
-    Frexp(mantissa=tensor([0.7500, -0.5000]), exponent=tensor([4, -1], dtype=pappus.int32))
+    Frexp(mantissa=tensor([ 0.7500, -0.5000]), exponent=tensor([ 4, -1], dtype=pappus.int32))
     """
     exponent = _exponent(self)
     half = exponent // 2  # in two steps, none of which overflows

@@ -149,6 +149,7 @@ CALLS: dict[str, Callable[..., Any]] = {
         x, output_size, mode="bilinear", align_corners=align_corners
     ),
     "count_nonzero": lambda x, dim: torch.count_nonzero(x, dim=dim),
+    "frexp_exponent": lambda x: torch.frexp(x).exponent,
     "polygamma_of": lambda x, n: torch.polygamma(n, x),
     "arange": lambda start, end, step, dtype: torch.arange(start, end, step, dtype=dtype),
     "masked_fill": lambda x, mask, value: x.masked_fill(mask, float(value)),
