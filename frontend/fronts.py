@@ -38,7 +38,7 @@ from .tensor import Tensor
 if TYPE_CHECKING:
     from .opdef import OpDef
 
-__all__ = ["NUMBERS", "bind_inplace", "bind_method", "bind_operator", "make_front", "source"]
+__all__ = ["NUMBERS", "bind_function", "bind_inplace", "bind_method", "bind_operator", "make_front", "source"]
 
 # -- numbers among operands -----------------------------------------------------------------------
 
@@ -516,6 +516,22 @@ def bind_method(op: OpDef, name: str, parameters: str, lines: str, other: Callab
 
     made = _lazily(name, write)
     made.__qualname__, made.__doc__ = f"Tensor.{name}", other.__doc__
+    return made
+
+
+_PAIR = """\
+if unknown or extra or self is REQUIRED or other is REQUIRED:
+    if extra: return otherwise(self, other, *extra, **unknown)
+    given = {name: value for name, value in (("self", self), ("other", other)) if value is not REQUIRED}
+    return otherwise(**given, **unknown)
+"""
+
+
+def bind_function(op: OpDef, other: Callable[..., Any]) -> Any:
+    """The public function `other(self, other, *, options)`, which without options is the operator `op`."""
+    made = bind_method(op, other.__name__, "self=REQUIRED, other=REQUIRED, *extra, **unknown", _PAIR, other)
+    made.__qualname__ = f"{other.__name__} with options"  # its file, beside the operator's own
+    made.__signature__ = inspect.signature(other)
     return made
 
 

@@ -10,6 +10,8 @@ from typing import Any, TypeVar, cast
 from ..amp.lists import FLOAT32, PROMOTE
 from ..device import move, named, using
 from ..errors import ArgumentError, PappusError
+from ..fronts import bind_function
+from ..opdef import OPS
 from ..schema import check_call, respell
 from ..source import user_location
 
@@ -22,13 +24,15 @@ EXACT_OUT: set[str] = set()
 
 
 def function(
-    *, method: bool = False, inplace: bool = False, name: str | None = None, exact_out: bool = False
+    *, method: bool = False, inplace: bool = False, name: str | None = None, exact_out: bool = False,
+    short: str | None = None,
 ) -> Callable[[F], F]:
     """Offer a function as `pappus.<name>` and, with `method`, as a tensor method of the same name.
 
     With `inplace` there is a method `<name>_` as well, which stores the result in the tensor. `name` is for functions
     whose own name is taken in their module. `exact_out`: `out=` must have the type of the result and share no memory
-    with an operand, as for operators that read or write by index.
+    with an operand, as for operators that read or write by index. `short`: with `self` and `other` alone it is the
+    operator of that name, whose front then answers such calls.
     """
 
     def declare(f: F) -> F:
@@ -41,6 +45,8 @@ def function(
             f = listed(f)
         if "device" in inspect.signature(f).parameters:
             f = placed(f)
+        if short is not None:
+            f = bind_function(OPS[short], f)
         FUNCTIONS[f.__name__] = f
         if method:
             METHODS[f.__name__] = f

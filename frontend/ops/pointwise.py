@@ -663,19 +663,19 @@ def _scaled(other: Any, alpha: Any) -> Any:
     return mul(other, alpha) if isinstance(other, Tensor) or isinstance(alpha, Tensor) else other * alpha
 
 
-@function(method=True)
+@function(method=True, short="add")
 def add(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """self + alpha * other."""
     return _add(self, other) if type(alpha) is int and alpha == 1 else _add(self, _scaled(other, alpha))
 
 
-@function(method=True)
+@function(method=True, short="sub")
 def sub(self: Any, other: Any, *, alpha: Any = 1) -> Any:
     """self - alpha * other."""
     return _sub(self, other) if type(alpha) is int and alpha == 1 else _sub(self, _scaled(other, alpha))
 
 
-@function(method=True)
+@function(method=True, short="div")
 def div(self: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """self / other; with `rounding_mode` "floor" or "trunc" the quotient is rounded and keeps the operands' type."""
     if rounding_mode is None:

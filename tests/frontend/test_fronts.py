@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import inspect
 import subprocess
 import sys
 import threading
@@ -376,3 +377,27 @@ def test_plain_indices_are_views(index: Any) -> None:
 def test_one_index_too_many_is_explained() -> None:
     with pytest.raises(pp.frontend.errors.PappusError, match="too many indices: 3 for a tensor of 2 dimensions"):
         pp.ones(2, 2)[0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["add", "sub", "div"])
+def test_functions_with_options_are_the_operator_without(name: str) -> None:
+    function, op = getattr(pp, name), OPS[name].front
+    a, b = pp.tensor([1.0, 2.0], requires_grad=True), pp.tensor([3.0, 4.0])
+    for made in (function(a, b), function(a, other=b), function(other=b, self=a), function(input=a, other=b)):
+        same(made, op(a, b))
+        assert "test_fronts.py" in made.grad_fn.location
+    same(function(a, 2), op(a, 2))
+    same(function(pp.tensor([1, 2]), pp.tensor([2, 2])), op(pp.tensor([1, 2]), pp.tensor([2, 2])))
+    out = pp.zeros(2)
+    assert function(b, b, out=out) is out
+    same(out, op(b, b))
+    for wrong in (lambda: function(a), lambda: function(a, b, 3), lambda: function(other=b), lambda: function(a, "x")):
+        with pytest.raises(pp.frontend.errors.PappusError, match=name):
+            wrong()
+    assert list(inspect.signature(function).parameters)[:2] == ["self", "other"]
+
+
+def test_alpha() -> None:
+    a, b = pp.tensor([1.0, 2.0]), pp.tensor([3.0, 4.0])
+    assert pp.add(a, b, alpha=2).tolist() == [7, 10] and pp.sub(a, b, alpha=2).tolist() == [-5, -6]
+    assert pp.div(a, b, rounding_mode="floor").tolist() == [0, 0] and a.add(b, alpha=1).tolist() == [4, 6]
