@@ -10,8 +10,6 @@ from typing import Any, TypeVar, cast
 from ..amp.lists import FLOAT32, PROMOTE
 from ..device import move, named, using
 from ..errors import ArgumentError, PappusError
-from ..fronts import bind_function
-from ..opdef import OPS
 from ..schema import check_call, respell
 from ..source import user_location
 
@@ -46,6 +44,9 @@ def function(
         if "device" in inspect.signature(f).parameters:
             f = placed(f)
         if short is not None:
+            from ..fronts import bind_function
+            from ..opdef import OPS
+
             f = bind_function(OPS[short], f)
         FUNCTIONS[f.__name__] = f
         if method:
