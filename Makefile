@@ -37,7 +37,7 @@ export PATH := $(BIN):$(PATH)
 C_SOURCES := $(shell find runtime_c cmake CMakeLists.txt tests/c -type f -not -name '*.py' -not -name '*.pyi' -not -name '*.so')
 
 .PHONY: help demo build build-c test test-quick ctest lint cross fuzz-quick fuzz size oracles conformance-torch \
-	conformance-modules conformance-doc scripts bench-eager bench-native bench-compile figures schema clean
+	conformance-modules conformance-onnx conformance-doc scripts bench-eager bench-native bench-compile figures schema clean
 .DEFAULT_GOAL := help
 
 help:

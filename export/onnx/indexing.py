@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import pappus as pp
 from pappus.export.onnx.table import Node, onnx_op
 
@@ -117,3 +119,49 @@ def _reverse_sequence(node: Node, x: Any, lengths: Any) -> Any:
         order = [*reversed(range(length)), *range(length, size)]
         rows.append(pp.index_select(row, time, pp.tensor(order, dtype=pp.int64)))
     return pp.cat(rows, batch)
+
+
+@onnx_op("GridSample", since=16)
+def _grid_sample(node: Node, x: Any, grid: Any) -> Any:
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(node.attr("mode", "bilinear"), node.attr("mode", "bilinear"))
+    if mode == "bicubic" and x.ndim != 4:
+        node.refuse("mode='cubic' on volumes")
+    padding, corners = node.attr("padding_mode", "zeros"), bool(node.attr("align_corners", 0))
+    return pp.nn.functional.grid_sample(x, grid, mode, padding, corners)
+
+
+@onnx_op("NonMaxSuppression", since=10, host=(0, 1, 2, 3, 4))
+def _non_max_suppression(
+    node: Node, boxes: Any, scores: Any, most: Any = None, overlap: Any = None, least: Any = None
+) -> Any:
+    """Boxes of every class by falling score, less those that overlap a box already taken: known numbers only."""
+    count = 0 if most is None else int(most.reshape(-1)[0])
+    allowed = 0.0 if overlap is None else float(overlap.reshape(-1)[0])
+    floor = None if least is None else float(least.reshape(-1)[0])
+    taken: list[list[int]] = []
+    for batch, per_class in enumerate(scores):
+        corners = _corners(boxes[batch], bool(node.attr("center_point_box", 0)))
+        for label, values in enumerate(per_class):
+            kept: list[int] = []
+            for i in np.argsort(-values, kind="stable").tolist():
+                if len(kept) >= count or (floor is not None and values[i] <= floor):
+                    break
+                if all(_overlap(corners[i], corners[k]) <= allowed for k in kept):
+                    kept.append(i)
+            taken += [[batch, label, i] for i in kept]
+    return pp.tensor(np.array(taken, np.int64).reshape(-1, 3))
+
+
+def _corners(boxes: Any, centred: bool) -> Any:
+    if centred:
+        x, y, w, h = boxes.T
+        return np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], 1)
+    a, b = boxes[:, :2], boxes[:, 2:]
+    return np.concatenate([np.minimum(a, b), np.maximum(a, b)], 1)
+
+
+def _overlap(a: Any, b: Any) -> float:
+    sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    both = float(sides.prod())
+    union = float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()) - both
+    return both / union if union > 0 else 0.0

@@ -33,3 +33,14 @@ def _eye_like(node: Node, x: Any) -> Any:
     rows = pp.arange(x.shape[0], dtype=pp.int64).reshape((-1, 1))
     columns = pp.arange(x.shape[1], dtype=pp.int64).reshape((1, -1))
     return pp.eq(columns - rows, node.attr("k", 0)).to(dtype)
+
+
+@onnx_op("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike")
+def _random(node: Node, x: Any = None) -> Any:
+    """Numbers of Pappus' generator: what a `seed` gives is defined nowhere."""
+    shape = node.attr("shape") if x is None else list(x.shape)
+    dtype = dtype_of(node.attr("dtype")) if node.attr("dtype") else dtypes.float32 if x is None else x.dtype
+    if "Normal" in node.op_type:
+        return pp.randn(shape, dtype=dtype) * node.attr("scale", 1.0) + node.attr("mean", 0.0)
+    low, high = node.attr("low", 0.0), node.attr("high", 1.0)
+    return pp.rand(shape, dtype=dtype) * (high - low) + low

@@ -67,3 +67,18 @@ def _dynamic_quantize_linear(node: Node, x: Any) -> Any:
     scale_or_one = pp.where(scale == 0, pp.ones_like(scale), scale)
     zero = pp.clamp(pp.round(-low / scale_or_one), 0, 255)
     return pp.clamp(pp.round(x / scale_or_one) + zero, 0, 255).to(pp.uint8), scale, zero.to(pp.uint8)
+
+
+@onnx_op("QLinearMatMul", since=10)
+def _qlinear_matmul(
+    node: Node, a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, y_scale: Any, y_zero: Any
+) -> Any:
+    if any(v.ndim and v.numel() != 1 for v in (a_scale, b_scale, y_scale, a_zero, b_zero, y_zero)):
+        node.refuse("scales by row or column")
+    if y_zero.dtype is not pp.uint8:
+        node.refuse(f"a result of {y_zero.dtype}")
+    product = pp.matmul((a.to(pp.int32) - a_zero.to(pp.int32)), (b.to(pp.int32) - b_zero.to(pp.int32)))
+    scale = a_scale.float() * b_scale.float() / y_scale.float()
+    limits = pp.iinfo(y_zero.dtype)
+    moved = pp.round(product.float() * scale) + y_zero.float()
+    return pp.clamp(moved, limits.min, limits.max).to(y_zero.dtype)

@@ -110,7 +110,9 @@ def _sliced(x: Any, starts: list[Any], ends: list[Any], axes: list[int], steps: 
             continue
         # A negative step: the same elements forwards, then turned round.
         size = int(x.shape[axis])
-        places = range(size)[slice(start, None if end < -size else end, step)]
+        first = min(max(start + size if start < 0 else start, 0), size - 1)
+        last = min(max(end + size if end < 0 else end, -1), size - 1)
+        places = range(first, last, step)
         index = pp.tensor(list(places), dtype=pp.int64)
         x = pp.index_select(x, axis, index)
     return x

@@ -7,6 +7,7 @@ from typing import Any
 
 import pappus as pp
 from pappus.export.onnx.table import Node, onnx_op
+from pappus.frontend.errors import UnsupportedError
 
 
 def _mean(x: Any, axes: list[int], keep: bool) -> Any:
@@ -28,6 +29,12 @@ def _real(x: Any, function: Callable[[Any], Any]) -> Any:
     return function(x) if x.dtype.is_floating_point else function(x.double()).to(x.dtype)
 
 
+def _log_sum_exp(x: Any, axes: list[int], keep: bool) -> Any:
+    if not x.dtype.is_floating_point:
+        raise UnsupportedError("ReduceLogSumExp of integers is not supported by the ONNX importer")
+    return pp.logsumexp(x, axes, keep)
+
+
 def _extreme(reduce: Callable[..., Any], sign: int) -> Callable[..., Any]:
     def run(x: Any, axes: list[int], keep: bool) -> Any:
         if any(isinstance(x.shape[a], int) and x.shape[a] == 0 for a in axes) and x.dtype.is_floating_point:
@@ -47,7 +54,7 @@ _REDUCE: dict[str, Callable[..., Any]] = {
     "ReduceL2": lambda x, axes, keep: _real(_sum(x * x, axes, keep), pp.sqrt),
     "ReduceSumSquare": lambda x, axes, keep: _sum(x * x, axes, keep),
     "ReduceLogSum": lambda x, axes, keep: _real(_sum(x, axes, keep), pp.log),
-    "ReduceLogSumExp": lambda x, axes, keep: _real(x, lambda v: pp.logsumexp(v, axes, keep)),
+    "ReduceLogSumExp": _log_sum_exp,
 }
 
 

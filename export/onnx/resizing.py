@@ -78,9 +78,10 @@ def _resized(node: Node, x: Any, scales: Any, sizes: Any, roi: Any, axes: list[i
     return x
 
 
-def _places(node: Node, how: str, size: int, out: int, scale: float, part: tuple[float, float] | None) -> Array:
+def _places(node: Node, how: str, size: int, out: int, scale: Any, part: tuple[float, float] | None) -> Any:
     """Where each element of the result lies in the operand."""
-    at = np.arange(out, dtype=np.float64)
+    at: Array = np.arange(out, dtype=np.float32)
+    scale = np.float32(scale)  # where halves fall is decided in float32
     if how == "asymmetric":
         return at / scale
     if how == "half_pixel" or (how == "pytorch_half_pixel" and out > 1):

@@ -170,3 +170,26 @@ def test_softmax_changed_its_meaning(opset: int) -> None:
     x = pp.randn(2, 3, 4)
     want = pp.softmax(x.reshape(2, 12), 1).reshape(2, 3, 4) if opset == 12 else pp.softmax(x, 1)
     assert pp.allclose(net(x), want)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "step", "want"),
+    [(-9, -(2**62), -1, [0]), (-1, -(2**62), -2, [5, 3, 1]), (4, 1, -1, [4, 3, 2]), (-9, -9, -1, [0]), (2, 0, 3, [])],
+)
+def test_slices_are_clamped(start: int, end: int, step: int, want: list[int]) -> None:
+    """As the standard says: a start below the first element is the first one, for steps backwards too."""
+    constants = {k: np.array([v]) for k, v in (("start", start), ("end", end), ("axis", 0), ("step", step))}
+    net = pp.export.from_onnx(model([node("Slice", "x start end axis step", "y")], [("x", F, [6])], ["y"], constants))
+    assert net(pp.arange(6.0)).tolist() == want
+
+
+def test_a_loop_is_unrolled() -> None:
+    body = helper.make_graph(
+        [helper.make_node("Add", ["v", "v"], ["v2"]), helper.make_node("Identity", ["c"], ["c2"])], "body",
+        [helper.make_tensor_value_info(*i) for i in (("i", I, []), ("c", TensorProto.BOOL, []), ("v", F, [2]))],
+        [helper.make_tensor_value_info(*i) for i in (("c2", TensorProto.BOOL, []), ("v2", F, [2]))],
+    )  # fmt: skip
+    loop = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    net = pp.export.from_onnx(model([loop], [("x", F, [2])], ["y"], {"n": np.array(3)}))
+    assert net(pp.ones(2)).tolist() == [8, 8]
+    assert [n.op for n in pp.export.export(net, (pp.ones(2),)).graph.nodes] == ["add"] * 3
