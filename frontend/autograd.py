@@ -7,7 +7,7 @@ taking the newest first is a topological order: when a node's turn comes, its gr
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -28,7 +28,7 @@ from .grad_mode import (
 from .saved_tensors import PACKED, Packed
 from .source import user_location
 from .symbolic import SymbolicArray
-from .tape import POST_HOOKS, PRE_HOOKS, Ghost, Node, anomaly, caller, entered, history_of, line_of, state
+from .tape import POST_HOOKS, PRE_HOOKS, Ghost, Key, Node, anomaly, caller, entered, history_of, line_of, state
 from .tensor import Tensor
 
 __all__ = [
@@ -232,22 +232,26 @@ def _run_hooks(hooks: Sequence[Any] | None, gradient: Tensor) -> Tensor:
     return gradient
 
 
-def _walk(
-    roots: Sequence[Tensor], seeds: Sequence[Tensor], keep: bool, create_graph: bool, wanted: Sequence[Tensor] | None
-) -> list[Tensor | None]:
-    """Propagate `seeds` from `roots`. Returns the gradients of `wanted`, or, for None, adds to every leaf's `.grad`."""
+def sweep(
+    roots: Sequence[Tensor],
+    seeds: Sequence[Tensor],
+    create_graph: bool,
+    free: Callable[[Node], None] | None,
+    catch: Callable[[Node, dict[int, Tensor]], bool] | None = None,
+    start: int = 0,
+) -> dict[Key, list[Any]]:
+    """Propagate `seeds` from `roots` through the nodes from number `start` on, the newest first.
+
+    Returns by key what arrived at leaves and older nodes: [gradient, target, whether the gradient is a sum made here].
+    `catch(node, gradients of its results)` says True of a node that is to be left alone; the others are given to
+    `free` once they are done. Sums and vjps are recorded where `state.grad` says so.
+    """
     pending: dict[Node, dict[int, Tensor]] = {}
     queue: list[tuple[int, Node]] = []
-    leaves: dict[int, list[Any]] = {}  # by id: [gradient, leaf, whether the gradient is a sum made here]
-    capture: dict[tuple[int, int], Tensor] = {}
-    stops: set[tuple[int, int]] = set()
-    useful: set[Node] | None = None
-    if wanted is not None:
-        stops = {(id(t if t._node is None else t._node), t._index) for t in wanted}
-        useful = _reach([r._node for r in roots if r._node is not None], wanted)
+    arrived: dict[Key, list[Any]] = {}
 
     def send(target: Any, index: int, gradient: Tensor) -> None:
-        if isinstance(target, Node):
+        if isinstance(target, Node) and target.seq >= start:
             slots = pending.get(target)
             if slots is None:
                 pending[target] = {index: gradient}
@@ -255,50 +259,65 @@ def _walk(
             else:
                 slots[index] = slots[index] + gradient if index in slots else gradient
             return
-        entry = leaves.get(id(target))
+        entry = arrived.get((id(target), index))
         if entry is None:
-            leaves[id(target)] = [gradient, target, False]
+            arrived[id(target), index] = [gradient, target, False]
         elif entry[2]:  # the third and later gradients of a leaf are added in place
             add_in_place(entry[0]._data, gradient._data)
         else:
             entry[0] = entry[0] + gradient
             entry[2] = not create_graph and not entered
 
-    gradient: Tensor | None
-    seed: Tensor | None
-    saved, state.grad = state.grad, create_graph
+    for root, seed in zip(roots, seeds, strict=True):
+        send(root if root._node is None else root._node, root._index, seed)
+    while queue:
+        node = heappop(queue)[1]
+        slots = pending.pop(node)
+        if node.hooks is not None:
+            for index in slots:
+                if index in node.hooks:
+                    slots[index] = _run_hooks(node.hooks[index], slots[index])
+        if catch is not None and catch(node, slots):
+            continue
+        for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
+            if edge is not None and gradient is not None:
+                send(edge[0], edge[1], gradient)
+        if free is not None:
+            free(node)
+    return arrived
+
+
+def _walk(
+    roots: Sequence[Tensor], seeds: Sequence[Tensor], keep: bool, create_graph: bool, wanted: Sequence[Tensor] | None
+) -> list[Tensor | None]:
+    """Propagate `seeds` from `roots`. Returns the gradients of `wanted`, or, for None, adds to every leaf's `.grad`."""
     place = None if keep else caller()
+    free = None if keep else lambda node: node.free(place)
+    saved, state.grad = state.grad, create_graph
     try:
-        for root, seed in zip(roots, seeds, strict=True):
-            send(root if root._node is None else root._node, root._index, seed)
-        while queue:
-            node = heappop(queue)[1]
-            slots = pending.pop(node)
-            if stops or node.hooks is not None:
-                for index in slots:
-                    if node.hooks is not None and index in node.hooks:
-                        slots[index] = _run_hooks(node.hooks[index], slots[index])
-                    if (id(node), index) in stops:
-                        capture[id(node), index] = slots[index]
-            if useful is not None and node not in useful:
-                continue
-            for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
-                if edge is not None and gradient is not None:
-                    send(edge[0], edge[1], gradient)
-            if not keep:
-                node.free(place)
         if wanted is None:
-            del seeds  # here and below, so that _own sees who else has a gradient
-            slots, gradient, seed = {}, None, None
+            leaves = sweep(roots, seeds, create_graph, free)
+            del seeds  # so that _own sees who else has a gradient
             for found in leaves.values():
                 if found[1]._hooks:
                     found[0] = _run_hooks(found[1]._hooks, found[0])
                 _accumulate(found[1], found, create_graph)
             return []
+        stops = {(id(t if t._node is None else t._node), t._index) for t in wanted}
+        useful = _reach([r._node for r in roots if r._node is not None], wanted)
+        capture: dict[Key, Tensor] = {}
+
+        def catch(node: Node, slots: dict[int, Tensor]) -> bool:
+            for index in slots:
+                if (id(node), index) in stops:
+                    capture[id(node), index] = slots[index]
+            return node not in useful
+
+        leaves = sweep(roots, seeds, create_graph, free, catch)
         result: list[Tensor | None] = []
         for tensor in wanted:
             if tensor._node is None:
-                entry = leaves.get(id(tensor))
+                entry = leaves.get((id(tensor), 0))
                 result.append(None if entry is None else _run_hooks(tensor._hooks, entry[0]))
             else:
                 result.append(capture.get((id(tensor._node), tensor._index)))

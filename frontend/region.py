@@ -7,18 +7,15 @@ piece: that is how flex_attention differentiates a user's score function tile by
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .autograd import _run_hooks, node_gradients
+from .autograd import sweep
 from .symbolic import SymbolicArray
-from .tape import Node, _sequence, history_of, state
+from .tape import Key, Node, _sequence, history_of, state
 from .tensor import Tensor
 
 __all__ = ["Key", "Region", "key_of"]
-
-Key = tuple[int, int]  # the id of a node or leaf, and which result of the node
 
 
 def key_of(tensor: Tensor) -> Key:
@@ -88,41 +85,24 @@ class Region:
 
         `catch(node, gradients of its results)` may deal with a node itself, and then returns True.
         """
-        pending: dict[Node, dict[int, Tensor]] = {}
-        queue: list[tuple[int, Node]] = []
-        found: dict[Key, Tensor] = {}
+        free = None if create_graph else lambda node: node.free(None)
 
-        def send(target: Any, index: int, gradient: Tensor) -> None:
-            if not isinstance(target, Node) or not self._inside(target):
-                key = (id(target), index)
-                found[key] = gradient if key not in found else found[key] + gradient
-                return
-            if target not in pending:
-                pending[target] = {}
-                heapq.heappush(queue, (-target.seq, target))
-            slots = pending[target]
-            slots[index] = gradient if index not in slots else slots[index] + gradient
+        def caught(node: Node, slots: dict[int, Tensor]) -> bool:
+            if catch is None or not catch(node, slots):
+                return False
+            if free is not None:
+                free(node)
+            return True
 
+        pairs = [(out, seed) for out, seed in zip(outs, seeds, strict=True) if out._requires_grad]
+        for out, _ in pairs:
+            history_of(out)
         saved, state.grad = state.grad, create_graph
         try:
-            for out, seed in zip(outs, seeds, strict=True):
-                if out._requires_grad:
-                    send(history_of(out) or out, out._index, seed)
-            while queue:
-                _, node = heapq.heappop(queue)
-                slots = pending.pop(node)
-                if node.hooks is not None:
-                    for index in slots:
-                        slots[index] = _run_hooks(node.hooks.get(index), slots[index])
-                if catch is None or not catch(node, slots):
-                    for edge, gradient in zip(node.edges, node_gradients(node, slots, create_graph), strict=True):
-                        if edge is not None and gradient is not None:
-                            send(edge[0], edge[1], gradient)
-                if not create_graph:
-                    node.free(None)
-            return found
+            found = sweep([o for o, _ in pairs], [s for _, s in pairs], create_graph, free, caught, self.start)
         finally:
             state.grad = saved
+        return {key: entry[0] for key, entry in found.items()}
 
 
 def _stand_in(edge: tuple[Any, int], operand: Any) -> Tensor:

@@ -17,7 +17,7 @@ from .dtypes import DType, from_numpy_dtype
 from .source import format_location, inside, is_inside, outside
 
 __all__ = [
-    "AccumulateGrad", "Ghost", "HookHandle", "Node", "State", "Storage", "caller", "entered", "history_of",
+    "AccumulateGrad", "Ghost", "HookHandle", "Key", "Node", "State", "Storage", "caller", "entered", "history_of",
     "inferring", "line_of", "state",
 ]  # fmt: skip
 
@@ -163,6 +163,8 @@ class AccumulateGrad:
     def __repr__(self) -> str:
         return f"<AccumulateGrad of {list(self.variable.shape)}>"
 
+
+Key = tuple[int, int]  # the id of a node or leaf, and which result of the node
 
 PRE_HOOKS, POST_HOOKS = -1, -2  # where `Node.hooks` has those of the node itself, beside the numbers of its results
 
