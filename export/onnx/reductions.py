@@ -111,14 +111,18 @@ def _softmax_op(node: Node, x: Any) -> Any:
 
 @onnx_op("TopK")
 def _top_k_1(node: Node, x: Any) -> Any:
-    return pp.topk(x, node.attr("k"), node.attr("axis", -1))
+    return _largest(node, x, node.attr("k"))
 
 
 @onnx_op("TopK", since=10, host=(1,))
 def _top_k(node: Node, x: Any, k: Any) -> Any:
-    axis, largest = node.attr("axis", -1), bool(node.attr("largest", 1))
-    order = pp.argsort(x, axis, largest, stable=True)  # ties go to the lower index
-    places = order.narrow(axis, 0, int(k.reshape(-1)[0]))
+    return _largest(node, x, int(k.reshape(-1)[0]))
+
+
+def _largest(node: Node, x: Any, count: int) -> Any:
+    axis = node.attr("axis", -1)
+    order = pp.argsort(x, axis, bool(node.attr("largest", 1)), stable=True)  # ties go to the lower index
+    places = order.narrow(axis, 0, count)
     return pp.gather(x, axis, places), places
 
 
