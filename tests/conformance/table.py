@@ -33,6 +33,8 @@ every differentiable input under random cotangents must agree. An operator is cl
 - The tolerances are in `tests/conformance/replay.py`. In float16 and bfloat16 a result also passes if it is what torch
   computes in float32, rounded: torch's short kernels on the CPU sometimes lose more digits than Pappus' do.
 - Places of equal elements (sort, topk, kthvalue) may differ where the call does not ask for a stable order.
+- `complex` and `view_as_complex` of float16 give complex32 in torch, a type that Pappus does not have: no array of
+  numpy holds it.
 - A wrong call *raises* if Pappus refuses it with any error. Calls that the database lists and torch accepts meanwhile
   are not counted.
 """
