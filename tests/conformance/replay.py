@@ -6,8 +6,10 @@ under random cotangents. Nothing here knows which operators there are; `torch_op
 
 from __future__ import annotations
 
+import collections
 import enum
 import functools
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -49,6 +51,30 @@ class Outcome(enum.StrEnum):
     FORWARD = "forward"  # another result
     GRAD = "grad"  # another gradient, or none
     SKIP = "skip"  # torch itself fails, or the result cannot be compared
+
+
+class Tally:
+    """How many samples of one entry of a database had each outcome, and the first note for each."""
+
+    def __init__(self) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.notes: dict[str, str] = {}
+        self.graded = 0
+
+    def add(self, outcome: Outcome, note: str, where: str) -> None:
+        """Count a sample."""
+        self.counts[outcome] += 1
+        self.graded += note == "graded"
+        if outcome != Outcome.PASS:
+            self.notes.setdefault(outcome, f"{where}: {note}")
+
+    def row(self, op: str, entry: str, started: float) -> dict[str, Any]:
+        """The row of a table; `started` is what time.perf_counter said before the first sample."""
+        return {
+            "op": op, "entry": entry, "samples": sum(self.counts.values()), "graded": self.graded,
+            **{str(k): v for k, v in self.counts.items()}, "notes": {str(k): v for k, v in self.notes.items()},
+            "seconds": round(time.perf_counter() - started, 3),
+        }  # fmt: skip
 
 
 class Missing(Exception):

@@ -14,7 +14,6 @@ training and in evaluation. Needs torch 2.13, expecttest and scipy, as torch_ops
 from __future__ import annotations
 
 import argparse
-import collections
 import copy
 import itertools
 import json
@@ -28,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from replay import Missing, Outcome, array_of, difference, flat, is_pappus, is_torch, to_pappus
+from replay import Missing, Outcome, Tally, array_of, difference, flat, is_pappus, is_torch, to_pappus
 from torch.testing._internal.common_modules import module_db
 from torch_ops import is_clean, line, totals, users_of_names
 
@@ -165,10 +164,7 @@ def measure(info: Any, dtype: torch.dtype, most: int | None = None) -> dict[str,
     """One row: how many samples of a layer (the first `most` of each mode) had each outcome, and the first notes."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    tally: collections.Counter[str] = collections.Counter()
-    notes: dict[str, str] = {}
-    graded = 0
-    started = time.perf_counter()
+    tally, started = Tally(), time.perf_counter()
     for training in (True, False):
         samples = info.module_inputs_func(info, device="cpu", dtype=dtype, requires_grad=True, training=training)
         for at, sample in enumerate(itertools.islice(samples, most)):
@@ -176,15 +172,8 @@ def measure(info: Any, dtype: torch.dtype, most: int | None = None) -> dict[str,
                 outcome, note = Outcome.SKIP, "no call"
             else:
                 outcome, note = replay(info, sample, dtype, training, rng)
-            tally[outcome] += 1
-            graded += note == "graded"
-            if outcome != Outcome.PASS:
-                notes.setdefault(outcome, f"sample {at} ({'train' if training else 'eval'}): {note}")
-    return {
-        "op": name_of(info), "entry": name_of(info), "samples": sum(tally.values()), "graded": graded,
-        **{str(k): v for k, v in tally.items()}, "notes": {str(k): v for k, v in notes.items()},
-        "seconds": round(time.perf_counter() - started, 3),
-    }  # fmt: skip
+            tally.add(outcome, note, f"sample {at} ({'train' if training else 'eval'})")
+    return tally.row(name_of(info), name_of(info), started)
 
 
 def rows(

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from replay import Missing, Outcome, accepts, function_of, refuses, replay
+from replay import Missing, Outcome, Tally, accepts, function_of, refuses, replay
 from torch.testing._internal.common_methods_invocations import op_db
 
 HERE = Path(__file__).parent
@@ -65,10 +65,7 @@ def measure(op: Any, dtype: torch.dtype, most: int | None = None) -> dict[str, A
     """One row: how many samples of `op` (the first `most`) had each outcome, and the first note for each."""
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
-    tally: collections.Counter[str] = collections.Counter()
-    notes: dict[str, str] = {}
-    graded = 0
-    started = time.perf_counter()
+    tally, started = Tally(), time.perf_counter()
     try:
         function, why = function_of(op), ""
     except Missing as error:
@@ -78,25 +75,16 @@ def measure(op: Any, dtype: torch.dtype, most: int | None = None) -> dict[str, A
     try:
         for at, sample in enumerate(itertools.islice(samples, most)):
             if time.perf_counter() - started > LIMIT_S:
-                tally[Outcome.SKIP] += 1
-                notes.setdefault(Outcome.SKIP, f"sample {at}: out of time")
+                tally.add(Outcome.SKIP, "out of time", f"sample {at}")
                 break
             if function is None:
                 outcome, note = Outcome.MISSING, why
             else:
                 outcome, note = replay(op, sample, function, dtype, rng)
-            tally[outcome] += 1
-            graded += note == "graded"
-            if outcome != Outcome.PASS:
-                notes.setdefault(outcome, f"sample {at}: {note}")
+            tally.add(outcome, note, f"sample {at}")
     except Exception as error:  # the generator of samples itself, in torch
-        tally[Outcome.SKIP] += 1
-        notes.setdefault(Outcome.SKIP, f"samples: {type(error).__name__}: {error}"[:160])
-    return {
-        "op": op.name, "entry": op.formatted_name, "samples": sum(tally.values()), "graded": graded,
-        **{str(k): v for k, v in tally.items()}, "notes": {str(k): v for k, v in notes.items()},
-        "seconds": round(time.perf_counter() - started, 3),
-    }  # fmt: skip
+        tally.add(Outcome.SKIP, f"{type(error).__name__}: {error}"[:151], "samples")
+    return tally.row(op.name, op.formatted_name, started)
 
 
 def is_clean(row: dict[str, Any]) -> bool:
