@@ -81,6 +81,7 @@ def train(model: Reciter, steps: int) -> None:
     rng = np.random.default_rng(0)
     ring = np.concatenate([encode(TEXT)[0]] * 3)
     optimizer = pp.optim.AdamW(model.parameters(), lr=1e-2)
+    schedule = pp.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     with progress(range(steps), "training") as bar:
         for step in bar:
             starts = rng.integers(0, len(TEXT), 8)
@@ -90,6 +91,7 @@ def train(model: Reciter, steps: int) -> None:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+            schedule.step()
             if step % 10 == 0:
                 bar.set_postfix(loss=f"{loss.item():.3f}")
 
@@ -117,7 +119,7 @@ def recite(session: pp.runtime.Session, beginning: str, count: int) -> str:
     return text
 
 
-def main(path: Path = Path("reciter.pap"), steps: int = 200) -> int:
+def main(path: Path = Path("reciter.pap"), steps: int = 300) -> int:
     """Train, export both methods, recite in C; 0 if the sentence comes out."""
     pp.manual_seed(0)
     model = Reciter()

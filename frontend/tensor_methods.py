@@ -175,7 +175,7 @@ _ALIASES = {
 
 # Operators whose result may have the shape of the tensor, though not always: the write checks it.
 _INPLACE_TOO = (
-    "cumsum", "cumprod", "addmm", "baddbmm", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
+    "cumsum", "cumprod", "addbmm", "addmm", "baddbmm", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or",
     "logical_xor", "logical_not", "renorm",
 )  # fmt: skip
 _VIEWS_TOO = ("squeeze", "unsqueeze", "t", "transpose", "swapaxes", "as_strided")

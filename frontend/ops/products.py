@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+from ..opdef import Sample
 from ..tensor import Tensor
 from ._names import function
+from ._samples import floats
 from .complex_numbers import conj
 from .create import zeros
-from .matmul import _times, bmm, dot, mv, outer
+from .matmul import _short, _times, bmm, dot, mv, outer
 from .pointwise import add
 from .reduce import sum
 from .shape import cat, constant_pad_nd, view
@@ -36,10 +38,12 @@ def addr(self: Any, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> A
     return _plus(self, outer(vec1, vec2), beta, alpha)
 
 
-@function(method=True, inplace=True)
-def addbmm(self: Any, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
-    """beta * self + alpha * the sum of batch1[i] @ batch2[i]."""
-    return _plus(self, sum(bmm(batch1, batch2), (0,)), beta, alpha)
+addbmm = _short(
+    "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
+    "beta * self + alpha * the sum of batch1[i] @ batch2[i].",
+    lambda x, a, b, beta=1, alpha=1: _plus(x, sum(bmm(a, b), (0,)), beta, alpha),
+    Sample((floats(2, 2), floats(2, 2, 3), floats(2, 3, 2, seed=2)), {"alpha": 2.0}),
+)
 
 
 @function(method=True)

@@ -41,7 +41,7 @@ def entries() -> list[Any]:
 
 # Functions of PyTorch's list that Pappus has not (or not by that private name).
 ABSENT = {
-    "conv_tbc", "addbmm", "_addmm_activation", "_native_multi_head_attention", "nll_loss2d", "multilabel_margin_loss",
+    "conv_tbc", "_addmm_activation", "_native_multi_head_attention", "nll_loss2d", "multilabel_margin_loss",
     "multi_margin_loss", "reflection_pad1d",
 }  # fmt: skip
 
@@ -51,7 +51,7 @@ ABSENT = {
 def test_types_are_torchs(is_nn: bool, name: str, args: Any, kwargs: Any, dtype: str) -> None:
     ours = getattr(F, name, None) or (None if is_nn else getattr(pp, name, None))
     if name in ABSENT:
-        assert ours is None or name in ("addbmm", "multi_margin_loss", "multilabel_margin_loss")
+        assert ours is None or name in ("multi_margin_loss", "multilabel_margin_loss")
         if ours is None:
             pytest.skip("not part of Pappus")
     if dtype == "float16":  # the list is written for bfloat16

@@ -67,7 +67,7 @@ def test_extra_state_is_saved_and_loaded_with_the_tensors():
         with pytest.raises(RuntimeError, match=r'Unexpected key\(s\) in state_dict: "linear._extra_state"'):
             two.load_state_dict({**one.state_dict(), "linear._extra_state": 1})
         nested = library.nn.Sequential(one)
-        assert list(nested.state_dict())[0] == "0._extra_state"
+        assert next(iter(nested.state_dict())) == "0._extra_state"
 
 
 def test_a_module_without_extra_state_says_so():
