@@ -317,6 +317,10 @@ class Tensor:
     def __hash__(self) -> int:
         return id(self)
 
+    def __dir__(self) -> list[str]:
+        # Python looks for the nearest of at most 750 names when it prints an AttributeError.
+        return [name for name in object.__dir__(self) if name.startswith("__") or not name.startswith("_")]
+
     def __repr__(self) -> str:
         from .printing import tensor_text
 
