@@ -47,8 +47,8 @@ def test_a_script_sees_torch_and_its_own_arguments(tmp_path):
         optim.SGD(model.parameters(), lr=0.1).step()
         assert isinstance(nn.BatchNorm2d(1), _BatchNorm) and torch.nn.modules.conv.Conv2d is nn.Conv2d
         assert "pappus" in torch.__version__ and torch.nn is nn and torch.nn.functional is F
-        torch.save(model.state_dict(), "model.pt")
-        model.load_state_dict(torch.load("model.pt", map_location=device, weights_only=True))
+        torch.save(model.state_dict(), __file__ + ".pt")
+        model.load_state_dict(torch.load(__file__ + ".pt", map_location=device, weights_only=True))
         print("ok", type(loss).__module__)
         """, "--lr", "0.1", tmp_path=tmp_path)  # fmt: skip
     assert out.split() == ["ok", "pappus.frontend.tensor"]
