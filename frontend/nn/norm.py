@@ -14,7 +14,7 @@ from pappus.frontend.nn import functional as F
 from pappus.frontend.nn import init
 from pappus.frontend.nn.functional import across_channels
 from pappus.frontend.nn.module import Module
-from pappus.frontend.nn.parameter import new_parameter, no_device
+from pappus.frontend.nn.parameter import new_parameter
 from pappus.frontend.tensor import Tensor
 
 
@@ -53,16 +53,15 @@ class _Stats(_Norm):
         bias: bool = True,
     ) -> None:
         super().__init__()
-        no_device(device)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
         if track_running_stats:
-            self.register_buffer("running_mean", ops.zeros(num_features, dtype=dtype))
-            self.register_buffer("running_var", ops.ones(num_features, dtype=dtype))
-            self.register_buffer("num_batches_tracked", ops.zeros((), dtype=int64))
+            self.register_buffer("running_mean", ops.zeros(num_features, dtype=dtype, device=device))
+            self.register_buffer("running_var", ops.ones(num_features, dtype=dtype, device=device))
+            self.register_buffer("num_batches_tracked", ops.zeros((), dtype=int64, device=device))
         else:
             for name in ("running_mean", "running_var", "num_batches_tracked"):
                 self.register_buffer(name, None)

@@ -136,12 +136,14 @@ class UninitializedBuffer(_Uninitialized, Buffer):
 
 
 def no_device(device: Any) -> None:
-    """Refuse every device but the one there is."""
+    """Refuse every device but the CPU: sizes that are not known yet are made there, and moved by `.to(device)`."""
     if device is not None and str(device).split(":")[0] != "cpu":
-        raise UnsupportedError(f"no device {device!r}; the only device is 'cpu'")
+        raise UnsupportedError(
+            f"device {device!r}: what has no shape yet is made on the CPU; leave device out, and call "
+            f".to({str(device)!r}) when the sizes are known"
+        )
 
 
 def new_parameter(shape: tuple[int, ...], device: Any, dtype: Any, requires_grad: bool = True) -> Parameter:
     """A parameter of the default type (unless given), to be filled by a layer's `reset_parameters`."""
-    no_device(device)
-    return Parameter(ops.empty(shape, dtype=dtype), requires_grad)
+    return Parameter(ops.empty(shape, dtype=dtype, device=device), requires_grad)

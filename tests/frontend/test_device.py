@@ -186,13 +186,25 @@ def test_modules_move_and_are_saved(gpu: Any) -> None:
     assert model.cpu().weight.device == "cpu" and model.to(pp.device("cuda"), pp.float64).bias.dtype is pp.float64
 
 
+def test_layers_are_made_on_the_device(gpu: Any) -> None:
+    for layer, shape in (
+        (pp.nn.Linear(2, 3, device="cuda"), (4, 2)), (pp.nn.BatchNorm1d(2, device="cuda"), (4, 2)),
+        (pp.nn.Conv2d(1, 2, 3, device=pp.device("cuda")), (1, 1, 5, 5)),
+    ):  # fmt: skip
+        assert all(t.device == "cuda:0" for t in (*layer.parameters(), *layer.buffers()))
+        assert layer(pp.ones(*shape, device="cuda")).device == "cuda:0"
+    with pytest.raises(NotImplementedError, match=r"made on the CPU.*\.to\('cuda'\)"):
+        pp.nn.LazyLinear(2, device="cuda")
+
+
 def test_without_cupy() -> None:
     assert pp.cuda.is_available() == (pp.cuda.device_count() > 0) == device.cuda_is_available()
     if device.cuda_is_available():
         pytest.skip("there is a GPU")
     for use in (
         lambda: pp.ones(2).to("cuda"), lambda: pp.ones(2).cuda(), lambda: pp.zeros(2, device="cuda"),
-        lambda: pp.nn.Linear(1, 1).cuda(), lambda: pp.randn(2, device=pp.device("cuda", 1)),
+        lambda: pp.nn.Linear(1, 1).cuda(), lambda: pp.nn.Linear(1, 1, device="cuda"),
+        lambda: pp.randn(2, device=pp.device("cuda", 1)),
     ):  # fmt: skip
         with pytest.raises(pp.DeviceError, match=r"pip install cupy-cuda12x|sees no GPU"):
             use()

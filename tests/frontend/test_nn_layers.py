@@ -334,7 +334,6 @@ def test_wrong_shapes_are_refused(make, shape, message):
         (lambda: pp.nn.Embedding(3, 4, sparse=True), "not supported"),
         (lambda: pp.nn.MultiheadAttention(7, 2), "divisible"),
         (lambda: pp.nn.CrossEntropyLoss(reduction="average"), "reduction"),
-        (lambda: pp.nn.Linear(2, 2, device="cuda"), "only device is 'cpu'"),
     ],
 )
 def test_wrong_options_are_refused(make, message):
